@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Causeway's one makefile. Objects go under $(B); V=1 shows the commands; make -j is safe.
+SHELL := /bin/bash
+B ?= build
+SAN ?=
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PREFIX ?= /usr/local
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@printf '  %-8s %s\n' $(1) $(2))
+VERSION := $(shell cat VERSION)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+help: ## this list
+	@echo "Causeway $(VERSION). Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo "V=1 shows commands, RUN_SECONDS=N ends 'make run' after N seconds."
+
+# ---- what everything is built with -----------------------------------------------------------------------------
+WOLFSSL = $(eval WOLFSSL := $$(shell tools/wolfssl.sh --path 2>/dev/null))$(WOLFSSL)
+PKGS = liburing lmdb libnghttp2 expat jansson yaml-0.1 zlib libprotobuf-c
+MSGPACK = $(eval MSGPACK := $$(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack))$(MSGPACK)
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $$(PKGS) $$(MSGPACK)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $$(PKGS) $$(MSGPACK)))$(PKG_LIBS)
+
+WARN = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough \
+ -Wpointer-arith -Wundef
+CF_PROTECTION := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+HARDEN = -fstack-protector-strong -fPIE $(CF_PROTECTION) $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+OPT = -O2 -g
+SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread -MMD -MP $(CFLAGS)
+CPPFLAGS_ALL = -I. -I$(B)/gen -isystem $(WOLFSSL)/include -DWOLFSSL_USE_OPTIONS_H $(PKG_CFLAGS) -DCAUSEWAY_VERSION='"$(VERSION)"'
+LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
+LIBS_ALL = $(WOLFSSL)/lib/libwolfssl.a $(PKG_LIBS) -lm
+
+# ---- the house: one archive a folder, lower layers last ---------------------------------------------------------
+LAYERS := mgmtapi provision amt gateway store wire core
+layer_srcs = $(filter-out gateway/causewayd.c,$(wildcard $(1)/*.c)) $(if $(filter mgmtapi,$(1)),$(PROTO_C))
+ARCHIVES = $(foreach l,$(LAYERS),$(if $(strip $(call layer_srcs,$(l))),$(B)/lib$(l).a))
+PROTOS := $(sort $(shell find mgmtapi/proto -name '*.proto'))
+PROTO_C := $(PROTOS:mgmtapi/proto/%.proto=$(B)/gen/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+CLI_SRCS := $(wildcard mgmtapi/cli/*.c)
+FLEET_SRCS := $(wildcard bench/fleet/*.c)
+BENCH_SRCS := $(wildcard bench/*.c)
+TEST_SRCS := $(wildcard tests/unit/*_test.c)
+TEST_HELPERS := $(wildcard tests/unit/support/*.c)
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+objs = $(patsubst %.c,$(B)/obj/%.o,$(patsubst $(B)/gen/%,gen/%,$(1)))
+
+PROGRAMS := $(if $(wildcard gateway/causewayd.c),$(B)/causewayd) $(if $(CLI_SRCS),$(B)/causeway) \
+ $(if $(FLEET_SRCS),$(B)/causeway-fleet)
+BENCHES := $(BENCH_SRCS:%.c=$(B)/%)
+TESTS := $(TEST_SRCS:%.c=$(B)/%)
+
+all: $(PROGRAMS) ## build the three programs into build/
+deps: ## install what is missing (apt) and build the pinned wolfSSL
+	$(Q)tools/deps.sh build check
+.PHONY: help all deps
+
+need-wolfssl:
+	@[ -n "$(WOLFSSL)" ] || { echo "wolfSSL is not built yet: run 'make deps' first (make run and make check do it themselves)"; exit 1; }
+.PHONY: need-wolfssl
+
+$(B)/obj/%.o: %.c | need-wolfssl $(PROTO_H)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+$(B)/obj/gen/%.o: $(B)/gen/%.c | need-wolfssl $(PROTO_H)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-conversion -Wno-shadow -c -o $@ $<
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: mgmtapi/proto/%.proto
+	$(call say,PROTOC,$<)
+	@mkdir -p $(B)/gen
+	$(Q)protoc -I mgmtapi/proto --c_out=$(B)/gen $< 2> >(grep -v deprecated >&2)
+
+define archive
+$(B)/lib$(1).a: $(call objs,$(call layer_srcs,$(1)))
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$(Q)$(AR) rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call archive,$(l))))
+
+define link
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS_ALL) $(1)
+endef
+$(B)/causewayd: $(call objs,gateway/causewayd.c) $(ARCHIVES)
+	$(call link)
+$(B)/causeway: $(call objs,$(CLI_SRCS)) $(ARCHIVES)
+	$(call link)
+$(B)/causeway-fleet: $(call objs,$(FLEET_SRCS)) $(ARCHIVES)
+	$(call link)
+$(B)/bench/%: $(B)/obj/bench/%.o $(ARCHIVES)
+	$(call link)
+# bench/fleet's objects without its main, for the tests of its parts
+FLEET_PARTS = $(call objs,$(filter-out bench/fleet/main.c,$(FLEET_SRCS)))
+$(B)/tests/unit/fleet_%_test: $(B)/obj/tests/unit/fleet_%_test.o $(call objs,$(TEST_HELPERS)) $(FLEET_PARTS) $(ARCHIVES)
+	$(call link,-lcmocka)
+$(B)/tests/unit/cli_%_test: $(B)/obj/tests/unit/cli_%_test.o $(call objs,$(TEST_HELPERS)) \
+ $(call objs,$(filter-out mgmtapi/cli/main.c,$(CLI_SRCS))) $(ARCHIVES)
+	$(call link,-lcmocka)
+$(B)/tests/unit/%_test: $(B)/obj/tests/unit/%_test.o $(call objs,$(TEST_HELPERS)) $(ARCHIVES)
+	$(call link,-lcmocka)
+
+# ---- tests --------------------------------------------------------------------------------------------------------
+tests: $(TESTS)
+check-unit: tests
+	$(Q)tools/run-tests.sh $(TESTS)
+.PHONY: tests check-unit
+
+clean: ## remove build/
+	rm -rf build
+.PHONY: clean
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
