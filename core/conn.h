@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * conn.h: one TCP connection on a loop, plain or under TLS: armed receive, send queue with one send in flight, pause,
+ * deadlines and the teardown order of style-study 7.8 (shutdown, join, close). Loop thread only, but for conn_accept's fd.
+ * An idle connection owns no buffers.
+ */
+#pragma once
+
+#include "core/addr.h"
+#include "core/loop.h"
+#include "core/tls.h"
+
+struct conn;
+
+enum conn_stage { CONN_CONNECTING, CONN_PROXY, CONN_TLS, CONN_OPEN, CONN_CLOSING };
+
+struct conn_ops {
+	/* The connection (and its TLS handshake) is established. Optional. */
+	void (*ready)(struct conn *c);
+	/* Plaintext, in place, borrowed. All of it counts as taken. conn_close may be called inside. */
+	void (*data)(struct conn *c, struct span s);
+	/* The send queue fell under half of send_limit after conn_write had said -ERR_AGAIN or conn_queued was above it. Optional. */
+	void (*drained)(struct conn *c);
+	/*
+	 * The last call, exactly once: the peer closed (err 0), conn_close finished (0), or -ERR_x: -ERR_TLS (see tls_error on
+	 * conn_tls, still valid here), -ERR_TIMEOUT (stage tells which), -ERR_CLOSED (reset), -ERR_PROTOCOL (bad PROXY header).
+	 * The conn is freed after it returns.
+	 */
+	void (*closed)(struct conn *c, int err);
+};
+
+struct conn_opts {
+	const struct conn_ops *ops;
+	void *user;
+	struct tls_ctx *tls;	   /* NULL: plain. A reference is taken. */
+	const char *server_name;   /* client: SNI and name check */
+	uint32_t handshake_ms;	   /* connect + PROXY + TLS must be done by then; 0: 30 s */
+	uint32_t send_stall_ms;	   /* queued bytes that make no progress for so long close the connection; 0: 30 s */
+	size_t send_limit;	   /* octets of plaintext queue beyond which conn_write refuses; 0: 1 MiB */
+	bool proxy_v2;		   /* a PROXY v2 header comes first (the peer is a listed load balancer) */
+};
+
+/* conn_accept: takes over an accepted descriptor. NULL: no memory (fd is closed). Any callback comes later, never inside. */
+struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, const struct conn_opts *opts);
+/* conn_connect: starts to connect. NULL: no descriptor or memory. */
+struct conn *conn_connect(struct loop *l, const struct addr *to, const struct addr *from_or_null, const struct conn_opts *opts);
+
+/* conn_write: queues a copy of s. 0; -ERR_AGAIN if the queue is at its limit (nothing taken: wait for drained); -ERR_CLOSED. */
+int conn_write(struct conn *c, struct span s) MUST_CHECK;
+/* conn_queued: octets accepted by conn_write that the kernel has not taken yet. */
+size_t conn_queued(const struct conn *c);
+/* conn_pause: stops (true) or resumes (false) calls of data. Octets already received are kept, bounded by one receive buffer. */
+void conn_pause(struct conn *c, bool paused);
+
+/* conn_close: flush_ms > 0: sends what is queued and close_notify, for at most so long, then closes; 0: at once. closed() follows later. */
+void conn_close(struct conn *c, uint32_t flush_ms);
+
+void *conn_user(const struct conn *c);
+void conn_set_user(struct conn *c, const struct conn_ops *ops, void *user);
+struct loop *conn_loop(const struct conn *c);
+/* conn_peer: the far end; behind a PROXY header, what the header says (once in stage TLS or later). */
+const struct addr *conn_peer(const struct conn *c);
+enum conn_stage conn_stage(const struct conn *c);
+struct tls *conn_tls(const struct conn *c); /* NULL when plain */
+uint64_t conn_bytes_in(const struct conn *c);
+uint64_t conn_bytes_out(const struct conn *c);
+
+/* A listening socket whose accepts complete on one loop. */
+struct listener;
+struct listener_opts {
+	struct addr addr;	/* port 0: the kernel picks */
+	unsigned backlog;	/* 0: 4096, bounded by somaxconn */
+	unsigned accepts_armed; /* 0: 16 */
+	int rcvbuf, sndbuf;	/* inherited by accepted sockets; 0: the system's */
+	/* A new connection: takes over fd. Loop thread. */
+	void (*accepted)(void *user, int fd, const struct addr *peer);
+	void *user;
+};
+/* listener_open: binds and listens in the calling thread; accepting starts with listener_start on the loop's thread.
+ * IPv6 sockets are V6ONLY=0 for [::]. NULL with *err set (-ERR_EXISTS: in use, -ERR_DENIED: needs privilege, ...). */
+struct listener *listener_open(struct loop *l, const struct listener_opts *opts, int *err);
+const struct addr *listener_addr(const struct listener *l); /* the real port */
+void listener_start(struct listener *l);
+/* listener_pause: stops arming accepts (admission); the backlog absorbs. */
+void listener_pause(struct listener *l, bool paused);
+/* listener_close: loop thread; memory is freed when the last accept ended. */
+void listener_close(struct listener *l);

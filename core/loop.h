@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * loop.h: one worker's event loop: ring completions, tasks posted from other threads, timers. Everything that lives on a
+ * loop is touched by its thread only; other threads reach it with loop_post.
+ */
+#pragma once
+
+#include "core/base.h"
+
+struct loop;
+struct io;
+struct fiber_sched;
+
+struct loop_opts {
+	unsigned index;	 /* worker number, for names and metrics */
+	bool force_min;	 /* use only what kernel 6.1 has (also with CAUSEWAY_URING=min in the environment) */
+	unsigned pin_cpu; /* CPU + 1 to pin the thread to, 0 none */
+};
+
+/* loop_new / loop_free: any thread. The ring itself is made by loop_run in its own thread. */
+struct loop *loop_new(const struct loop_opts *opts);
+void loop_free(struct loop *l);
+
+/* loop_run: runs until loop_stop and until no operation is in flight. Returns 0, or a negative error if the ring cannot be made. */
+int loop_run(struct loop *l) MUST_CHECK;
+/* loop_stop: any thread. The loop ends after its present iteration. */
+void loop_stop(struct loop *l);
+
+/* loop_current: the loop of the calling thread, NULL outside one. */
+struct loop *loop_current(void);
+unsigned loop_index(const struct loop *l);
+struct io *loop_io(struct loop *l);
+struct fiber_sched *loop_fibers(struct loop *l);
+
+/* loop_now_ms: monotonic milliseconds sampled once an iteration. Loop thread only. */
+uint64_t loop_now_ms(const struct loop *l);
+
+/*
+ * A task: work for another thread's loop. The memory belongs to the poster until run is called and may be freed or posted
+ * again inside it. Posting never fails and never allocates, so that credits and completions cannot be lost; what bounds the
+ * queue is that every task is embedded in an object that has its own limit. A task must not be posted while still queued.
+ */
+struct task {
+	struct task *next; /* internal */
+	void (*run)(struct task *t);
+};
+
+/* loop_post: any thread. Runs t->run on l's thread in the order of posting by one thread. */
+void loop_post(struct loop *l, struct task *t);
+/* loop_defer: loop thread only: the same for this loop, later in this iteration, without a wake-up. */
+void loop_defer(struct loop *l, struct task *t);
+
+/* A timer, embedded in its owner. All zero: not armed. Loop thread only. Accuracy: 16 ms. */
+struct timer {
+	struct timer *next, **prev; /* internal: list in a wheel slot; prev NULL: not armed */
+	uint64_t at_ms;
+	void (*fire)(struct timer *t); /* set by the owner; the timer is disarmed when called */
+};
+
+/* timer_set: arms or re-arms for the absolute monotonic time; a time in the past fires in the next iteration. O(1). */
+void timer_set(struct loop *l, struct timer *t, uint64_t at_ms);
+/* timer_cancel: disarms; harmless if not armed. */
+void timer_cancel(struct loop *l, struct timer *t);
+bool timer_armed(const struct timer *t);
