@@ -27,7 +27,8 @@ MSGPACK = $(eval MSGPACK := $$(shell pkg-config --exists msgpack-c && echo msgpa
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $$(PKGS) $$(MSGPACK)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $$(PKGS) $$(MSGPACK)))$(PKG_LIBS)
 
-WARN = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough \
+# gcc with -fsanitize=undefined warns of conversions that it accepts without: -Wconversion is for plain builds
+WARN = -Wall -Wextra -Werror -Wshadow $(if $(SAN),,-Wconversion) -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough \
  -Wpointer-arith -Wundef
 CF_PROTECTION := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 HARDEN = -fstack-protector-strong -fPIE $(CF_PROTECTION) $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
