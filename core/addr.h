@@ -27,5 +27,10 @@ struct cidr {
 	uint8_t bytes[16];
 	uint8_t prefix_len;
 };
+/*
+ * cidr_parse: "10.0.0.0/8", "2001:db8::/32", or one address without a length. Bits behind the prefix must be zero, so that a
+ * slip is not read as a larger network. 0 or -ERR_INVALID.
+ */
 int cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
+/* cidr_contains: IPv4-mapped IPv6 addresses are matched as IPv4. */
 bool cidr_contains(const struct cidr *c, const struct addr *a);
