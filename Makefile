@@ -44,8 +44,11 @@ LAYERS := mgmtapi provision amt gateway store wire core
 layer_srcs = $(filter-out gateway/causewayd.c,$(wildcard $(1)/*.c)) $(if $(filter mgmtapi,$(1)),$(PROTO_C))
 ARCHIVES = $(foreach l,$(LAYERS),$(if $(strip $(call layer_srcs,$(l))),$(B)/lib$(l).a))
 PROTOS := $(sort $(shell find mgmtapi/proto -name '*.proto'))
-PROTO_C := $(PROTOS:mgmtapi/proto/%.proto=$(B)/gen/%.pb-c.c)
-PROTO_H := $(PROTO_C:.c=.h)
+# Well-known types that ours import; protoc brings their .proto files, protobuf-c has no code for them.
+PROTO_WKT := $(addprefix google/protobuf/,any.proto descriptor.proto duration.proto field_mask.proto timestamp.proto)
+PROTO_PB := $(PROTOS:mgmtapi/proto/%.proto=$(B)/gen/%.pb-c.c) $(if $(PROTOS),$(PROTO_WKT:%.proto=$(B)/gen/%.pb-c.c))
+PROTO_H := $(PROTO_PB:.c=.h)
+PROTO_C := $(PROTO_PB) $(if $(PROTOS),$(B)/gen/api_descriptors.c)
 CLI_SRCS := $(wildcard mgmtapi/cli/*.c)
 FLEET_SRCS := $(wildcard bench/fleet/*.c)
 BENCH_SRCS := $(wildcard bench/*.c)
@@ -80,6 +83,21 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: mgmtapi/proto/%.proto
 	$(call say,PROTOC,$<)
 	@mkdir -p $(B)/gen
 	$(Q)protoc -I mgmtapi/proto --c_out=$(B)/gen $< 2> >(grep -v deprecated >&2)
+$(PROTO_WKT:%.proto=$(B)/gen/%.pb-c.c): $(B)/gen/%.pb-c.c:
+	$(call say,PROTOC,$*.proto)
+	@mkdir -p $(B)/gen
+	$(Q)protoc --c_out=$(B)/gen $*.proto 2> >(grep -v deprecated >&2)
+$(PROTO_WKT:%.proto=$(B)/gen/%.pb-c.h): %.h: %.c ;
+# The descriptor set of the whole API, as the server embeds it for reflection, access rules and stream flags.
+$(B)/gen/api_descriptors.pb: $(PROTOS)
+	$(call say,PROTOC,$@)
+	@mkdir -p $(B)/gen
+	$(Q)protoc -I mgmtapi/proto --include_imports --descriptor_set_out=$@ $(PROTOS)
+$(B)/gen/api_descriptors.c: $(B)/gen/api_descriptors.pb
+	$(call say,EMBED,$<)
+	$(Q){ echo '#include "mgmtapi/descriptors.h"'; echo 'const uint8_t api_descriptors[] = {'; \
+	 od -An -v -tu1 $< | sed 's/\([0-9]\{1,\}\) */\1,/g'; \
+	 echo '};'; echo 'const size_t api_descriptors_len = sizeof(api_descriptors);'; } >$@
 
 define archive
 $(B)/lib$(1).a: $(call objs,$(call layer_srcs,$(1)))
