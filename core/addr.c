@@ -131,7 +131,7 @@ void addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])
 		(void)str_copy(out, ADDR_TEXT_MAX, host);
 	else
 		(void)snprintf(out, ADDR_TEXT_MAX, n == 16 ? "[%.46s]:%u" : "%.46s:%u", host,
-			       (unsigned)addr_port(a));
+		               (unsigned)addr_port(a));
 }
 
 uint16_t addr_port(const struct addr *a)

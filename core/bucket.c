@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN 1000 /* a token in the unit of entry.tokens, so that a millisecond is worth rate_per_s of them */
+#define TOKEN \
+	1000 /* a token in the unit of entry.tokens, so that a millisecond is worth rate_per_s of them */
 
 struct entry {
 	struct list by_age;
@@ -30,7 +31,7 @@ void bucket_table_init(struct bucket_table *t, uint32_t max_keys)
 void bucket_table_free(struct bucket_table *t)
 {
 	LIST_FOREACH(item, after, &t->oldest)
-		free(list_entry(item, struct entry, by_age));
+	free(list_entry(item, struct entry, by_age));
 	map_free(&t->keys);
 	list_init(&t->oldest);
 	pthread_mutex_destroy(&t->lock);
@@ -64,7 +65,8 @@ static void evict(struct bucket_table *t, uint64_t now_ms)
 	struct entry *victim = NULL;
 	unsigned seen = 0;
 
-	LIST_FOREACH(item, after, &t->oldest) {
+	LIST_FOREACH(item, after, &t->oldest)
+	{
 		struct entry *e = list_entry(item, struct entry, by_age);
 
 		if (victim == NULL)
@@ -162,7 +164,8 @@ void backoff_ok(struct bucket_table *t, struct span key)
 	pthread_mutex_unlock(&t->lock);
 }
 
-bool bucket_take(struct bucket_table *t, struct span key, const struct bucket_rate *rate, uint64_t now_ms)
+bool bucket_take(struct bucket_table *t, struct span key, const struct bucket_rate *rate,
+                 uint64_t now_ms)
 {
 	uint64_t full = (uint64_t)rate->burst * TOKEN, gone_ms;
 	bool ok = false;

@@ -11,11 +11,12 @@
 
 #include <pthread.h>
 
-#define BACKOFF_FREE_FAILS 2	  /* failures without a wait; the third one waits */
-#define BACKOFF_FIRST_MS   1000	  /* wait after failure BACKOFF_FREE_FAILS + 1, doubled with each further one */
-#define BACKOFF_MAX_MS	   300000 /* longest wait */
-#define BACKOFF_FORGET_MS  600000 /* a key without failure for so long starts afresh */
-#define BUCKET_EVICT_SCAN  8	  /* candidates looked at for an eviction */
+#define BACKOFF_FREE_FAILS 2 /* failures without a wait; the third one waits */
+#define BACKOFF_FIRST_MS \
+	1000 /* wait after failure BACKOFF_FREE_FAILS + 1, doubled with each further one */
+#define BACKOFF_MAX_MS    300000 /* longest wait */
+#define BACKOFF_FORGET_MS 600000 /* a key without failure for so long starts afresh */
+#define BUCKET_EVICT_SCAN 8      /* candidates looked at for an eviction */
 
 struct bucket_table {
 	pthread_mutex_t lock;
@@ -42,4 +43,5 @@ struct bucket_rate {
 	uint32_t burst;
 };
 /* bucket_take: takes one token; false if there is none. A table serves either back-off or buckets, not both. */
-bool bucket_take(struct bucket_table *t, struct span key, const struct bucket_rate *rate, uint64_t now_ms);
+bool bucket_take(struct bucket_table *t, struct span key, const struct bucket_rate *rate,
+                 uint64_t now_ms);

@@ -62,9 +62,10 @@ void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
 	int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
 
 	(void)snprintf(out, CLOCK_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-		       (unsigned)year % 10000, (unsigned)month % 100,
-		       (unsigned)(doy - (153 * mp + 2) / 5 + 1) % 100, (unsigned)(ms / 3600000) % 100,
-		       (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
+	               (unsigned)year % 10000, (unsigned)month % 100,
+	               (unsigned)(doy - (153 * mp + 2) / 5 + 1) % 100,
+	               (unsigned)(ms / 3600000) % 100, (unsigned)(ms / 60000 % 60),
+	               (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
 }
 
 /* Takes n decimal digits; -1 if they are not there. */
@@ -150,6 +151,6 @@ int clock_parse(struct span text, int64_t *wall_ms)
 	if (f[3] > 23 || f[4] > 59 || f[5] > 60)
 		return -ERR_INVALID;
 	*wall_ms = days_from_civil(f[0], f[1], f[2]) * DAY_MS + f[3] * 3600000ll +
-		   (f[4] - zone) * 60000ll + f[5] * 1000ll + fraction;
+	           (f[4] - zone) * 60000ll + f[5] * 1000ll + fraction;
 	return 0;
 }

@@ -89,17 +89,18 @@ void conf_defaults(const struct conf_schema *schema, void *out)
 	}
 }
 
-static void note(struct walk *w, const struct conf_node *n, const struct conf_field *f, const char *what)
+static void note(struct walk *w, const struct conf_node *n, const struct conf_field *f,
+                 const char *what)
 {
 	char allowed[CONF_DESCRIBE_MAX];
 
 	conf_tree_problem(w->tree, n->line, n->column, "%s %s (%s)", f->key, what,
-			  conf_value_describe(f, allowed));
+	                  conf_value_describe(f, allowed));
 }
 
 /* Notes what is wrong with the value of a scalar node. */
 static void note_verdict(struct walk *w, const struct conf_node *n, const struct conf_field *f,
-			 enum conf_verdict verdict)
+                         enum conf_verdict verdict)
 {
 	char allowed[CONF_DESCRIBE_MAX], quoted[CONF_QUOTE_MAX];
 
@@ -107,9 +108,9 @@ static void note_verdict(struct walk *w, const struct conf_node *n, const struct
 		w->tree->err = -ERR_NOMEM;
 	else if (verdict != CONF_OK)
 		conf_tree_problem(w->tree, n->line, n->column, "%s: \"%s\" is %s (%s)", f->key,
-				  conf_quote(n->text, quoted),
-				  verdict == CONF_OUT_OF_RANGE ? "out of range" : "not valid",
-				  conf_value_describe(f, allowed));
+		                  conf_quote(n->text, quoted),
+		                  verdict == CONF_OUT_OF_RANGE ? "out of range" : "not valid",
+		                  conf_value_describe(f, allowed));
 }
 
 static const struct conf_node *child_of(const struct walk *w, const struct conf_node *n)
@@ -122,7 +123,8 @@ static const struct conf_node *next_of(const struct walk *w, const struct conf_n
 	return n->next >= 0 ? &w->tree->nodes[n->next] : NULL;
 }
 
-static void apply_scalar(struct walk *w, const struct conf_field *f, const struct conf_node *n, void *member)
+static void apply_scalar(struct walk *w, const struct conf_field *f, const struct conf_node *n,
+                         void *member)
 {
 	bool word = f->type == CONF_BOOL || f->type == CONF_INT;
 
@@ -136,7 +138,8 @@ static void apply_scalar(struct walk *w, const struct conf_field *f, const struc
 		note_verdict(w, n, f, conf_value_set(f, n->text, member));
 }
 
-static void apply_list(struct walk *w, const struct conf_field *f, const struct conf_node *n, void *member)
+static void apply_list(struct walk *w, const struct conf_field *f, const struct conf_node *n,
+                       void *member)
 {
 	/* The list structs differ only in the type of v. */
 	struct conf_strs *any = member;
@@ -165,7 +168,8 @@ static void apply_list(struct walk *w, const struct conf_field *f, const struct 
 }
 
 /* Any field but CONF_ITEMS. */
-static void apply_plain(struct walk *w, const struct conf_field *f, const struct conf_node *n, void *out)
+static void apply_plain(struct walk *w, const struct conf_field *f, const struct conf_node *n,
+                        void *out)
 {
 	if (conf_type_is_list(f->type))
 		apply_list(w, f, n, member_of(f, out));
@@ -192,7 +196,7 @@ static const char *name_in_section(const struct conf_field *f, const char *secti
 }
 
 static void note_unknown(struct walk *w, const struct conf_node *n, const struct conf_schema *s,
-			 const char *section)
+                         const char *section)
 {
 	char quoted[CONF_QUOTE_MAX];
 	struct buf known = {.cap = CONF_MESSAGE_MAX - 128};
@@ -203,19 +207,21 @@ static void note_unknown(struct walk *w, const struct conf_node *n, const struct
 		size_t len = name != NULL ? strcspn(name, ".") : 0;
 
 		/* At the top a section counts once: its fields stand together. */
-		if (name == NULL || (i > 0 && len == last && strncmp(name, s->fields[i - 1].key, len) == 0))
+		if (name == NULL ||
+		    (i > 0 && len == last && strncmp(name, s->fields[i - 1].key, len) == 0))
 			continue;
 		last = len;
 		buf_printf(&known, "%s%.*s", known.len > 0 ? ", " : "", (int)len, name);
 	}
 	known.err = 0;
 	conf_tree_problem(w->tree, n->key_line, n->key_column, "unknown key \"%s\"%s%s (known: %s)",
-			  conf_quote(n->key, quoted), section[0] != '\0' ? " in " : "", section,
-			  buf_cstr(&known));
+	                  conf_quote(n->key, quoted), section[0] != '\0' ? " in " : "", section,
+	                  buf_cstr(&known));
 	buf_free(&known);
 }
 
-static void apply_item(struct walk *w, const struct conf_field *f, const struct conf_node *n, void *item)
+static void apply_item(struct walk *w, const struct conf_field *f, const struct conf_node *n,
+                       void *item)
 {
 	bool seen[CONF_DEPTH_MAX * 4] = {false};
 
@@ -234,8 +240,8 @@ static void apply_item(struct walk *w, const struct conf_field *f, const struct 
 	}
 	for (size_t i = 0; i < f->items->fields_len; i++)
 		if (f->items->fields[i].required && !seen[i])
-			conf_tree_problem(w->tree, n->line, n->column, "%s: \"%s\" is missing", f->key,
-					  f->items->fields[i].key);
+			conf_tree_problem(w->tree, n->line, n->column, "%s: \"%s\" is missing",
+			                  f->key, f->items->fields[i].key);
 }
 
 static void apply_items(struct walk *w, const struct conf_field *f, const struct conf_node *n)
@@ -279,8 +285,8 @@ static void apply_field(struct walk *w, const struct conf_field *f, const struct
 	unsigned *set_in = &w->set_in[f - w->schema->fields];
 
 	if (*set_in != 0) {
-		conf_tree_problem(w->tree, n->key_line, n->key_column, "%s is set already in line %u", f->key,
-				  *set_in);
+		conf_tree_problem(w->tree, n->key_line, n->key_column,
+		                  "%s is set already in line %u", f->key, *set_in);
 		return;
 	}
 	*set_in = n->key_line;
@@ -306,7 +312,7 @@ static void apply_section(struct walk *w, const struct conf_node *section)
 		return;
 	if (section->kind != CONF_MAPPING) {
 		conf_tree_problem(w->tree, section->line, section->column,
-				  "%s must be a mapping (keys and values below it)", section->key);
+		                  "%s must be a mapping (keys and values below it)", section->key);
 		return;
 	}
 	for (const struct conf_node *n = child_of(w, section); n != NULL; n = next_of(w, n)) {
@@ -314,7 +320,8 @@ static void apply_section(struct walk *w, const struct conf_node *section)
 
 		if (n->bad)
 			continue;
-		if ((size_t)snprintf(path, sizeof(path), "%s.%s", section->key, n->key) < sizeof(path))
+		if ((size_t)snprintf(path, sizeof(path), "%s.%s", section->key, n->key) <
+		    sizeof(path))
 			f = find_field(w->schema, path);
 		if (f != NULL)
 			apply_field(w, f, n);
@@ -331,7 +338,7 @@ static void apply_root(struct walk *w)
 		return;
 	if (root->kind != CONF_MAPPING) {
 		conf_tree_problem(w->tree, root->line, root->column,
-				  "the file must be a mapping (keys and values)");
+		                  "the file must be a mapping (keys and values)");
 		return;
 	}
 	for (const struct conf_node *n = child_of(w, root); n != NULL; n = next_of(w, n)) {
@@ -349,7 +356,7 @@ static void apply_root(struct walk *w)
 }
 
 int conf_load_text(struct span text, const char *name, const struct conf_schema *schema, void *out,
-		   struct buf *errors)
+                   struct buf *errors)
 {
 	struct conf_tree tree;
 	struct walk w = {.tree = &tree, .schema = schema, .out = out};
@@ -374,7 +381,8 @@ int conf_load_text(struct span text, const char *name, const struct conf_schema 
 	return err;
 }
 
-int conf_load_file(const char *path, const struct conf_schema *schema, void *out, struct buf *errors)
+int conf_load_file(const char *path, const struct conf_schema *schema, void *out,
+                   struct buf *errors)
 {
 	struct buf text = {.cap = CONF_FILE_MAX};
 	int err = file_read(path, &text);
@@ -393,7 +401,8 @@ static void print_help(FILE *to, const struct conf_field *f, const char *indent)
 {
 	char allowed[CONF_DESCRIBE_MAX];
 
-	fprintf(to, "%s# %s\n%s# Allowed: %s.\n", indent, f->help, indent, conf_value_describe(f, allowed));
+	fprintf(to, "%s# %s\n%s# Allowed: %s.\n", indent, f->help, indent,
+	        conf_value_describe(f, allowed));
 }
 
 /* "key: default" as YAML that loads. */
@@ -423,7 +432,7 @@ static void print_items(FILE *to, const struct conf_field *f, const char *indent
 		char allowed[CONF_DESCRIBE_MAX];
 
 		fprintf(to, "%s#   %s: %s %s: %s.\n", indent, g->key, g->help,
-			g->required ? "Required" : "Allowed", conf_value_describe(g, allowed));
+		        g->required ? "Required" : "Allowed", conf_value_describe(g, allowed));
 	}
 }
 

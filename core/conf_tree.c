@@ -56,7 +56,7 @@ void conf_tree_report(struct conf_tree *t, const char *name, struct buf *out)
 	qsort(t->problems, n, sizeof(t->problems[0]), compare_problems);
 	for (size_t i = 0; i < n; i++)
 		buf_printf(out, "%s:%u:%u: %s\n", name, t->problems[i].line, t->problems[i].column,
-			   t->problems[i].text);
+		           t->problems[i].text);
 	if (t->problems_len > n)
 		buf_printf(out, "%s: %zu more errors\n", name, t->problems_len - n);
 }
@@ -90,7 +90,8 @@ static unsigned column_of(const yaml_event_t *e)
 }
 
 /* Adds a node to the open list or mapping. NULL: the limit (noted) or no memory; the parse stops. */
-static struct conf_node *add_node(struct builder *b, const yaml_event_t *e, enum conf_node_kind kind)
+static struct conf_node *add_node(struct builder *b, const yaml_event_t *e,
+                                  enum conf_node_kind kind)
 {
 	struct conf_tree *t = b->tree;
 	int index = (int)t->nodes_len;
@@ -98,22 +99,22 @@ static struct conf_node *add_node(struct builder *b, const yaml_event_t *e, enum
 
 	if (t->nodes_len == CONF_NODES_MAX) {
 		conf_tree_problem(t, line_of(e), column_of(e), "too many values (at most %d)",
-				  CONF_NODES_MAX);
+		                  CONF_NODES_MAX);
 		b->stop = true;
 		return NULL;
 	}
 	n = &t->nodes[t->nodes_len++];
 	*n = (struct conf_node){.kind = kind,
-				.bad = b->key_bad,
-				.parent = b->open,
-				.first = -1,
-				.last = -1,
-				.next = -1,
-				.line = line_of(e),
-				.column = column_of(e),
-				.key_line = b->key_line,
-				.key_column = b->key_column,
-				.key = b->key};
+	                        .bad = b->key_bad,
+	                        .parent = b->open,
+	                        .first = -1,
+	                        .last = -1,
+	                        .next = -1,
+	                        .line = line_of(e),
+	                        .column = column_of(e),
+	                        .key_line = b->key_line,
+	                        .key_column = b->key_column,
+	                        .key = b->key};
 	b->key = NULL;
 	b->key_bad = false;
 	if (parent == NULL)
@@ -135,7 +136,8 @@ static char *copy_scalar(struct builder *b, const yaml_event_t *e)
 		b->tree->err = -ERR_NOMEM;
 		b->stop = true;
 	} else if (strlen(value) != e->data.scalar.length) {
-		conf_tree_problem(b->tree, line_of(e), column_of(e), "a NUL character is not allowed");
+		conf_tree_problem(b->tree, line_of(e), column_of(e),
+		                  "a NUL character is not allowed");
 	}
 	return copy;
 }
@@ -157,8 +159,8 @@ static void take_key(struct builder *b, const yaml_event_t *e)
 			continue;
 		b->key_bad = true;
 		conf_tree_problem(b->tree, b->key_line, b->key_column,
-				  "\"%s\" is here a second time (first in line %u)",
-				  conf_quote(b->key, quoted), n->key_line);
+		                  "\"%s\" is here a second time (first in line %u)",
+		                  conf_quote(b->key, quoted), n->key_line);
 		return;
 	}
 }
@@ -169,14 +171,15 @@ static bool expects_key(const struct builder *b)
 }
 
 /* Anchors and tags: noted, the value is still looked at. */
-static void refuse_extras(struct builder *b, const yaml_event_t *e, const void *anchor, const void *tag)
+static void refuse_extras(struct builder *b, const yaml_event_t *e, const void *anchor,
+                          const void *tag)
 {
 	if (anchor != NULL)
 		conf_tree_problem(b->tree, line_of(e), column_of(e),
-				  "anchors are not allowed (write the value out)");
+		                  "anchors are not allowed (write the value out)");
 	if (tag != NULL)
 		conf_tree_problem(b->tree, line_of(e), column_of(e),
-				  "tags are not allowed (write the value alone)");
+		                  "tags are not allowed (write the value alone)");
 }
 
 static void on_scalar(struct builder *b, const yaml_event_t *e)
@@ -199,7 +202,8 @@ static void on_alias(struct builder *b, const yaml_event_t *e)
 {
 	struct conf_node *n;
 
-	conf_tree_problem(b->tree, line_of(e), column_of(e), "aliases are not allowed (write the value out)");
+	conf_tree_problem(b->tree, line_of(e), column_of(e),
+	                  "aliases are not allowed (write the value out)");
 	if (expects_key(b)) {
 		b->stop = true;
 		return;
@@ -223,9 +227,9 @@ static void on_open(struct builder *b, const yaml_event_t *e, enum conf_node_kin
 		refuse_extras(b, e, e->data.mapping_start.anchor, e->data.mapping_start.tag);
 	if (expects_key(b) || b->depth == CONF_DEPTH_MAX) {
 		conf_tree_problem(b->tree, line_of(e), column_of(e),
-				  b->depth == CONF_DEPTH_MAX ? "nested too deep (at most %d levels)" :
-							       "a key must be a single word",
-				  CONF_DEPTH_MAX);
+		                  b->depth == CONF_DEPTH_MAX ? "nested too deep (at most %d levels)"
+		                                             : "a key must be a single word",
+		                  CONF_DEPTH_MAX);
 		b->stop = true;
 		return;
 	}
@@ -241,7 +245,7 @@ static void on_event(struct builder *b, const yaml_event_t *e)
 	case YAML_DOCUMENT_START_EVENT:
 		if (b->documents++ > 0) {
 			conf_tree_problem(b->tree, line_of(e), column_of(e),
-					  "a second document is not allowed (one per file)");
+			                  "a second document is not allowed (one per file)");
 			b->stop = true;
 		}
 		break;
@@ -280,11 +284,12 @@ static void note_syntax_error(struct conf_tree *t, const yaml_parser_t *p)
 		t->err = -ERR_NOMEM;
 	else if (p->error == YAML_READER_ERROR)
 		conf_tree_problem(t, (unsigned)p->mark.line + 1, (unsigned)p->mark.column + 1,
-				  "%s at octet %zu (UTF-8 text)", problem, p->problem_offset);
+		                  "%s at octet %zu (UTF-8 text)", problem, p->problem_offset);
 	else
 		conf_tree_problem(t, (unsigned)p->problem_mark.line + 1,
-				  (unsigned)p->problem_mark.column + 1, "%s%s%s (YAML syntax)", problem,
-				  p->context != NULL ? " " : "", p->context != NULL ? p->context : "");
+		                  (unsigned)p->problem_mark.column + 1, "%s%s%s (YAML syntax)",
+		                  problem, p->context != NULL ? " " : "",
+		                  p->context != NULL ? p->context : "");
 }
 
 int conf_tree_parse(struct conf_tree *t, struct span text)
@@ -303,7 +308,8 @@ int conf_tree_parse(struct conf_tree *t, struct span text)
 		b.stop = true;
 	}
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parser, text.len > 0 ? text.ptr : (const uint8_t *)"", text.len);
+	yaml_parser_set_input_string(&parser, text.len > 0 ? text.ptr : (const uint8_t *)"",
+	                             text.len);
 	while (!b.stop) {
 		if (yaml_parser_parse(&parser, &event) == 0) {
 			note_syntax_error(t, &parser);

@@ -14,10 +14,10 @@ struct conf_node {
 	bool plain; /* scalar without quotes */
 	bool bad;   /* a mistake was reported: to be ignored */
 	int parent, first, last, next;
-	unsigned line, column;	       /* from 1 */
+	unsigned line, column;         /* from 1 */
 	unsigned key_line, key_column; /* of the key, if it is in a mapping */
-	char *key;		       /* NULL outside mappings */
-	char *text;		       /* scalar */
+	char *key;                     /* NULL outside mappings */
+	char *text;                    /* scalar */
 };
 
 struct conf_problem {
@@ -30,8 +30,8 @@ struct conf_tree {
 	struct conf_node *nodes;
 	size_t nodes_len;
 	struct conf_problem *problems; /* CONF_ERRORS_MAX of them */
-	size_t problems_len;	       /* may be more than are kept */
-	int err;		       /* -ERR_NOMEM */
+	size_t problems_len;           /* may be more than are kept */
+	int err;                       /* -ERR_NOMEM */
 };
 
 /* conf_tree_parse: parses; mistakes are in problems. 0 or -ERR_NOMEM. conf_tree_free in any case. */

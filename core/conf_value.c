@@ -12,10 +12,14 @@ struct unit {
 	uint64_t factor;
 };
 
-static const struct unit time_units[] = {
-	{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
-static const struct unit size_units[] = {{"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20},
-					 {"KiB", 1ull << 10}, {"", 1},		   {NULL, 0}};
+static const struct unit time_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000},
+                                         {"s", 1000},     {"ms", 1},      {NULL, 0}};
+static const struct unit size_units[] = {{"TiB", 1ull << 40},
+                                         {"GiB", 1ull << 30},
+                                         {"MiB", 1ull << 20},
+                                         {"KiB", 1ull << 10},
+                                         {"", 1},
+                                         {NULL, 0}};
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 
 static const struct unit *units_of(enum conf_type type)
@@ -41,7 +45,8 @@ static enum conf_verdict parse_number(const struct conf_field *f, const char *te
 	const char *p = text;
 
 	for (; *p >= '0' && *p <= '9'; p++)
-		if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
+		if (__builtin_mul_overflow(v, 10u, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
 			return CONF_OUT_OF_RANGE;
 	if (p == text || (text[0] == '0' && p - text > 1))
 		return CONF_WRONG_TYPE;
@@ -225,9 +230,10 @@ static void put_number(struct buf *out, enum conf_type type, uint64_t v)
 
 static void describe_number(const struct conf_field *f, struct buf *out)
 {
-	static const char *const what[] = {[CONF_INT] = "a whole number",
-					   [CONF_DURATION] = "a duration like 500ms, 30s, 5m, 24h or 7d",
-					   [CONF_SIZE] = "a size in octets or like 64KiB, 4MiB or 64GiB"};
+	static const char *const what[] = {
+		[CONF_INT] = "a whole number",
+		[CONF_DURATION] = "a duration like 500ms, 30s, 5m, 24h or 7d",
+		[CONF_SIZE] = "a size in octets or like 64KiB, 4MiB or 64GiB"};
 
 	buf_put_str(out, what[f->type]);
 	buf_put_str(out, ", from ");
@@ -241,7 +247,7 @@ static void describe_number(const struct conf_field *f, struct buf *out)
 static void describe_text(const struct conf_field *f, struct buf *out)
 {
 	buf_printf(out, "a text of %s%" PRIu64 " octets", f->min > 0 ? "1 to " : "at most ",
-		   f->max > 0 ? f->max : CONF_STR_MAX);
+	           f->max > 0 ? f->max : CONF_STR_MAX);
 }
 
 const char *conf_value_describe(const struct conf_field *f, char out[CONF_DESCRIBE_MAX])
@@ -267,7 +273,7 @@ const char *conf_value_describe(const struct conf_field *f, char out[CONF_DESCRI
 		break;
 	case CONF_ADDR:
 		buf_printf(&b, "\"host:port\" like \"127.0.0.1:80\" or \"[::]:80\"%s",
-			   f->min > 0 ? "" : ", or \"\" for none");
+		           f->min > 0 ? "" : ", or \"\" for none");
 		break;
 	case CONF_STR_LIST:
 		buf_put_str(&b, "a list of texts");
@@ -283,7 +289,8 @@ const char *conf_value_describe(const struct conf_field *f, char out[CONF_DESCRI
 		break;
 	}
 	if (conf_type_is_list(f->type))
-		buf_printf(&b, ", %s%" PRIu64 " entries", f->min > 0 ? "1 to " : "at most ", conf_list_max(f));
+		buf_printf(&b, ", %s%" PRIu64 " entries", f->min > 0 ? "1 to " : "at most ",
+		           conf_list_max(f));
 	(void)str_copy(out, CONF_DESCRIBE_MAX, buf_cstr(&b));
 	buf_free(&b);
 	return out;

@@ -88,6 +88,6 @@ static inline void list_splice_back(struct list *head, struct list *from)
 #define list_entry(item, type, member) container_of(item, type, member)
 
 /* Walks all items. The body may remove (and free) the present item, nothing else: after holds the one behind it. */
-#define LIST_FOREACH(item, after, head)                                                            \
-	for (struct list *item = (head)->next, *after = item->next; item != (head);                \
+#define LIST_FOREACH(item, after, head)                                             \
+	for (struct list *item = (head)->next, *after = item->next; item != (head); \
 	     item = after, after = item->next)

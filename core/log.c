@@ -16,8 +16,9 @@
 
 #define LOG_TAIL_TEXT " truncated=true"
 #define LOG_TAIL_JSON ",\"truncated\":true}"
-#define LOG_TAIL_ROOM 32 /* kept free at the end of a line for the tail, the closing brace and the newline */
-#define LOG_SPAN_MAX  1024 /* octets of one value that are looked at */
+#define LOG_TAIL_ROOM \
+	32 /* kept free at the end of a line for the tail, the closing brace and the newline */
+#define LOG_SPAN_MAX 1024 /* octets of one value that are looked at */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char level_priorities[] = {'7', '6', '4', '3'}; /* sd-daemon(3) */
@@ -199,9 +200,10 @@ void log_format_line(const struct log_line *line, struct buf *out)
 	clock_format(line->wall_ms, when);
 	if (line->priority)
 		buf_printf(out, "<%c>", level_priorities[line->level]);
-	buf_printf(out, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%.64s\"" :
-			       "time=%s level=%s event=%.64s",
-		   when, level_names[line->level], line->event);
+	buf_printf(out,
+	           json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%.64s\""
+	                : "time=%s level=%s event=%.64s",
+	           when, level_names[line->level], line->event);
 	for (size_t i = 0; i < line->fields_len && whole; i++)
 		if (line->fields[i].kind != LOG_K_NONE)
 			whole = put_field(out, &line->fields[i], json);
@@ -216,12 +218,12 @@ static void emit(enum log_level level, const char *event, const struct log_field
 {
 	struct buf out = {.cap = LOG_LINE_MAX};
 	struct log_line line = {.format = (enum log_format)atomic_load(&the_format),
-				.level = level,
-				.priority = atomic_load(&the_priority),
-				.wall_ms = clock_wall_ms(),
-				.event = event,
-				.fields = fields,
-				.fields_len = n};
+	                        .level = level,
+	                        .priority = atomic_load(&the_priority),
+	                        .wall_ms = clock_wall_ms(),
+	                        .event = event,
+	                        .fields = fields,
+	                        .fields_len = n};
 
 	log_format_line(&line, &out);
 	/* Nobody can be told that the log cannot be written. */

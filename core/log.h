@@ -13,7 +13,8 @@
 #include "core/buf.h"
 #include "core/text.h"
 
-#define LOG_LINE_MAX   2048 /* octets with the newline; a longer line is cut and ends with truncated=true */
+#define LOG_LINE_MAX \
+	2048 /* octets with the newline; a longer line is cut and ends with truncated=true */
 #define LOG_RATE_PER_S 20
 #define LOG_BURST      100
 #define LOG_EVENTS_MAX 512 /* event names with a budget of their own; later ones share one */
@@ -21,7 +22,16 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-enum log_kind { LOG_K_NONE, LOG_K_SPAN, LOG_K_U64, LOG_K_I64, LOG_K_BOOL, LOG_K_ERR, LOG_K_GUID, LOG_K_ADDR };
+enum log_kind {
+	LOG_K_NONE,
+	LOG_K_SPAN,
+	LOG_K_U64,
+	LOG_K_I64,
+	LOG_K_BOOL,
+	LOG_K_ERR,
+	LOG_K_GUID,
+	LOG_K_ADDR
+};
 
 /* One key and value. Everything is borrowed for the call. Use the macros below. */
 struct log_field {
@@ -37,23 +47,23 @@ struct log_field {
 };
 
 /* Field macros. LOG_STR takes NULL as ""; LOG_ERR prints err_name; LOG_ADDR prints host:port. */
-#define LOG_STR(k, s)   ((struct log_field){(k), LOG_K_SPAN, {.span = log_str_span(s)}})
-#define LOG_SPAN(k, s)  ((struct log_field){(k), LOG_K_SPAN, {.span = (s)}})
-#define LOG_U64(k, n)   ((struct log_field){(k), LOG_K_U64, {.u64 = (n)}})
-#define LOG_I64(k, n)   ((struct log_field){(k), LOG_K_I64, {.i64 = (n)}})
-#define LOG_BOOL(k, b)  ((struct log_field){(k), LOG_K_BOOL, {.u64 = (b) ? 1 : 0}})
-#define LOG_ERR(k, e)   ((struct log_field){(k), LOG_K_ERR, {.i64 = (e)}})
-#define LOG_GUID(k, g)  ((struct log_field){(k), LOG_K_GUID, {.guid = (g)}})
-#define LOG_ADDR(k, a)  ((struct log_field){(k), LOG_K_ADDR, {.addr = (a)}})
+#define LOG_STR(k, s)  ((struct log_field){(k), LOG_K_SPAN, {.span = log_str_span(s)}})
+#define LOG_SPAN(k, s) ((struct log_field){(k), LOG_K_SPAN, {.span = (s)}})
+#define LOG_U64(k, n)  ((struct log_field){(k), LOG_K_U64, {.u64 = (n)}})
+#define LOG_I64(k, n)  ((struct log_field){(k), LOG_K_I64, {.i64 = (n)}})
+#define LOG_BOOL(k, b) ((struct log_field){(k), LOG_K_BOOL, {.u64 = (b) ? 1 : 0}})
+#define LOG_ERR(k, e)  ((struct log_field){(k), LOG_K_ERR, {.i64 = (e)}})
+#define LOG_GUID(k, g) ((struct log_field){(k), LOG_K_GUID, {.guid = (g)}})
+#define LOG_ADDR(k, a) ((struct log_field){(k), LOG_K_ADDR, {.addr = (a)}})
 
 /* log_event(level, event, fields...): writes a line. event is a literal [a-z0-9_]+. */
-#define log_event(level, event, ...)                                                               \
-	do {                                                                                       \
-		if (log_enabled(level)) {                                                          \
-			const struct log_field log_fields_[] = {                                   \
-				{NULL, LOG_K_NONE, {.u64 = 0}}, ##__VA_ARGS__};                    \
-			log_write((level), (event), log_fields_, ARRAY_LEN(log_fields_));          \
-		}                                                                                  \
+#define log_event(level, event, ...)                                                            \
+	do {                                                                                    \
+		if (log_enabled(level)) {                                                       \
+			const struct log_field log_fields_[] = {{NULL, LOG_K_NONE, {.u64 = 0}}, \
+			                                        ##__VA_ARGS__};                 \
+			log_write((level), (event), log_fields_, ARRAY_LEN(log_fields_));       \
+		}                                                                               \
 	} while (0)
 
 /* log_init: format and level; reads JOURNAL_STREAM to know whether lines go to journald ("<N>" priorities). Optional. */

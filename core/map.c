@@ -63,7 +63,7 @@ uint64_t siphash24(const uint8_t key[16], struct span data)
 {
 	uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
 	uint64_t v[4] = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull,
-			 k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull};
+	                 k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull};
 	uint64_t last = (uint64_t)data.len << 56;
 	size_t i = 0;
 
@@ -105,8 +105,8 @@ void map_init(struct map *m, size_t key_size, uint32_t max)
 	ASSERT(key_size <= MAP_KEY_MAX && max <= 1u << 28);
 	room = (room + 7) & ~(size_t)7;
 	*m = (struct map){.max = max,
-			  .key_size = (uint16_t)key_size,
-			  .stride = (uint16_t)(sizeof(struct map_slot) + room)};
+	                  .key_size = (uint16_t)key_size,
+	                  .stride = (uint16_t)(sizeof(struct map_slot) + room)};
 }
 
 void map_free(struct map *m)

@@ -31,15 +31,16 @@ struct metric {
 	void *arg;
 };
 
-static const uint64_t latency_bounds[] = {1,   2,    5,	   10,	 20,   50,    100,   200,
-					  500, 1000, 2000, 5000, 10000, 30000, 60000};
+static const uint64_t latency_bounds[] = {1,   2,    5,    10,   20,    50,    100,  200,
+                                          500, 1000, 2000, 5000, 10000, 30000, 60000};
 const struct metric_buckets metric_latency_ms = {latency_bounds, ARRAY_LEN(latency_bounds), 0.001};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct metric *series[METRIC_MAX]; /* those of one name stand together */
 static size_t series_len;
 static _Atomic uint64_t overflow_bucket[METRIC_BUCKETS_MAX];
-static struct metric overflow = {.bucket = overflow_bucket}; /* takes what the registry has no room for */
+static struct metric overflow = {
+	.bucket = overflow_bucket}; /* takes what the registry has no room for */
 static uint64_t dropped;
 
 static bool name_is_valid(const char *s, size_t n)
@@ -112,7 +113,8 @@ static struct metric *metric_alloc(const struct metric *like)
 
 static bool same_series(const struct metric *a, const struct metric *b)
 {
-	return a->kind == b->kind && strcmp(a->name, b->name) == 0 && strcmp(a->labels, b->labels) == 0;
+	return a->kind == b->kind && strcmp(a->name, b->name) == 0 &&
+	       strcmp(a->labels, b->labels) == 0;
 }
 
 /* The lock is held. */
@@ -160,15 +162,17 @@ static struct metric *metric_register(struct metric *like, const char *labels)
 struct metric *metric_counter(const char *name, const char *help, const char *labels)
 {
 	return metric_register(&(struct metric){.kind = METRIC_COUNTER, .name = name, .help = help},
-			       labels);
+	                       labels);
 }
 
 struct metric *metric_gauge(const char *name, const char *help, const char *labels)
 {
-	return metric_register(&(struct metric){.kind = METRIC_GAUGE, .name = name, .help = help}, labels);
+	return metric_register(&(struct metric){.kind = METRIC_GAUGE, .name = name, .help = help},
+	                       labels);
 }
 
-void metric_gauge_fn(const char *name, const char *help, const char *labels, metric_read_fn *fn, void *arg)
+void metric_gauge_fn(const char *name, const char *help, const char *labels, metric_read_fn *fn,
+                     void *arg)
 {
 	struct metric like = {.kind = METRIC_GAUGE_FN, .name = name, .help = help, .arg = arg};
 
@@ -192,7 +196,7 @@ void metric_gauge_fn_remove(void *arg)
 }
 
 struct metric *metric_histogram(const char *name, const char *help, const char *labels,
-				const struct metric_buckets *b)
+                                const struct metric_buckets *b)
 {
 	struct metric like = {.kind = METRIC_HISTOGRAM, .name = name, .help = help, .buckets = b};
 
@@ -253,7 +257,8 @@ static void put_escaped(struct buf *out, struct span s, bool quote_too)
 }
 
 /* name and suffix, then {labels} with an le label behind them if le is not NULL, then a space. */
-static void put_sample_name(struct buf *out, const struct metric *m, const char *suffix, const char *le)
+static void put_sample_name(struct buf *out, const struct metric *m, const char *suffix,
+                            const char *le)
 {
 	struct label l = {.next = m->labels};
 	char open = '{';
@@ -307,7 +312,7 @@ static void put_histogram(struct buf *out, const struct metric *m)
 	buf_printf(out, "%llu\n", (unsigned long long)total);
 	put_sample_name(out, m, "_sum", NULL);
 	buf_printf(out, "%.15g\n",
-		   (double)atomic_load_explicit(&m->sum, memory_order_relaxed) * b->scale);
+	           (double)atomic_load_explicit(&m->sum, memory_order_relaxed) * b->scale);
 	put_sample_name(out, m, "_count", NULL);
 	buf_printf(out, "%llu\n", (unsigned long long)total);
 }
@@ -350,8 +355,9 @@ void metric_render(struct buf *out)
 	}
 	if (dropped > 0)
 		buf_printf(out,
-			   "# HELP causeway_metrics_dropped Series that found no room in the registry.\n"
-			   "# TYPE causeway_metrics_dropped gauge\ncauseway_metrics_dropped %llu\n",
-			   (unsigned long long)dropped);
+		           "# HELP causeway_metrics_dropped Series that found no room in the "
+		           "registry.\n"
+		           "# TYPE causeway_metrics_dropped gauge\ncauseway_metrics_dropped %llu\n",
+		           (unsigned long long)dropped);
 	pthread_mutex_unlock(&lock);
 }

@@ -9,7 +9,7 @@
 #include "core/buf.h"
 
 #define METRIC_MAX         1024 /* series; registrations beyond share one handle that is not rendered */
-#define METRIC_LABELS_MAX  256	/* octets of the label text */
+#define METRIC_LABELS_MAX  256 /* octets of the label text */
 #define METRIC_BUCKETS_MAX 24
 
 struct metric;
@@ -24,7 +24,8 @@ struct metric *metric_gauge(const char *name, const char *help, const char *labe
 
 /* A gauge whose value is asked for when it is rendered; fn runs on the rendering thread and must only read atomics or lock. */
 typedef double metric_read_fn(void *arg);
-void metric_gauge_fn(const char *name, const char *help, const char *labels, metric_read_fn *fn, void *arg);
+void metric_gauge_fn(const char *name, const char *help, const char *labels, metric_read_fn *fn,
+                     void *arg);
 /* metric_gauge_fn_remove: forgets every callback gauge with this arg; no call is running when it returns. */
 void metric_gauge_fn_remove(void *arg);
 
@@ -37,7 +38,8 @@ struct metric_buckets {
 	size_t bounds_len; /* <= METRIC_BUCKETS_MAX, without +Inf */
 	double scale;
 };
-struct metric *metric_histogram(const char *name, const char *help, const char *labels, const struct metric_buckets *b);
+struct metric *metric_histogram(const char *name, const char *help, const char *labels,
+                                const struct metric_buckets *b);
 /* Ready-made: 1 ms to 60 s, shown in seconds. */
 extern const struct metric_buckets metric_latency_ms;
 

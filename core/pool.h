@@ -8,19 +8,20 @@
 
 #include "core/base.h"
 
-#define POOL_CLASSES	4
-#define POOL_BLOCK_MAX	16384
-#define POOL_FREE_SHARE 4 /* free blocks of a class may hold 1/4 of its peak since the last trim, at least POOL_FREE_MIN */
-#define POOL_FREE_MIN	16
+#define POOL_CLASSES   4
+#define POOL_BLOCK_MAX 16384
+#define POOL_FREE_SHARE \
+	4 /* free blocks of a class may hold 1/4 of its peak since the last trim, at least POOL_FREE_MIN */
+#define POOL_FREE_MIN 16
 
 struct pool_counters {
-	uint64_t allocs;     /* blocks handed out, ever */
-	uint64_t refusals;   /* requests denied: limit or no memory */
+	uint64_t allocs;   /* blocks handed out, ever */
+	uint64_t refusals; /* requests denied: limit or no memory */
 	uint32_t used[POOL_CLASSES];
 	uint32_t kept[POOL_CLASSES]; /* on the free lists */
 	uint32_t peak[POOL_CLASSES]; /* most used since the last trim */
-	size_t used_size;    /* octets in blocks handed out */
-	size_t held_size;    /* the same and the free lists */
+	size_t used_size;            /* octets in blocks handed out */
+	size_t held_size;            /* the same and the free lists */
 };
 
 struct pool_free;

@@ -21,7 +21,8 @@ void slot_table_init(struct slot_table *t, size_t item_size, uint32_t max, uint8
 {
 	size_t size = (item_size + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
 
-	ASSERT(max <= SLOT_MAX_ITEMS && item_size > 0 && item_size < SIZE_MAX / 2 / SLOT_CHUNK_ITEMS);
+	ASSERT(max <= SLOT_MAX_ITEMS && item_size > 0 &&
+	       item_size < SIZE_MAX / 2 / SLOT_CHUNK_ITEMS);
 	*t = (struct slot_table){
 		.max = max, .stride = sizeof(struct slot_head) + size, .owner = owner};
 }
@@ -40,7 +41,7 @@ void slot_table_free(struct slot_table *t)
 static struct slot_head *head_at(const struct slot_table *t, uint32_t index)
 {
 	return (struct slot_head *)(void *)(t->chunks[index / SLOT_CHUNK_ITEMS] +
-					    (size_t)(index % SLOT_CHUNK_ITEMS) * t->stride);
+	                                    (size_t)(index % SLOT_CHUNK_ITEMS) * t->stride);
 }
 
 static uint64_t handle_of(const struct slot_table *t, uint32_t index)

@@ -17,9 +17,11 @@
 #define GIB    (1024 * MIB)
 
 static const char *const profiles[] = {"modern", "legacy", NULL};
-_Static_assert(TLS_MODERN == 0 && TLS_LEGACY == 1, "profiles[] stands in the order of enum tls_profile");
+_Static_assert(TLS_MODERN == 0 && TLS_LEGACY == 1,
+               "profiles[] stands in the order of enum tls_profile");
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-_Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3, "as enum log_level");
+_Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3,
+               "as enum log_level");
 static const char *const formats[] = {"text", "json", NULL};
 _Static_assert(LOG_TEXT == 0 && LOG_JSON == 1, "as enum log_format");
 
@@ -28,88 +30,104 @@ _Static_assert(LOG_TEXT == 0 && LOG_JSON == 1, "as enum log_format");
 
 static const struct conf_field listener_fields[] = {
 	{"address", CONF_ADDR, IN_ITEM(address), .min = 1, .required = true,
-	 .help = "Where this listener accepts devices."},
+         .help = "Where this listener accepts devices."},
 	{"profile", CONF_ENUM, IN_ITEM(profile), .value = "modern", .choices = profiles,
-	 .help = "TLS versions and suites: legacy adds TLS 1.0, 1.1 and CBC suites for AMT up to 11."},
+         .help = "TLS versions and suites: legacy adds TLS 1.0, 1.1 and CBC suites for AMT up to "
+                 "11."},
 	{"proxy_from", CONF_CIDR_LIST, IN_ITEM(proxy_from),
-	 .help = "Load balancers whose connections begin with a PROXY v2 header."},
+         .help = "Load balancers whose connections begin with a PROXY v2 header."},
 };
 static const struct conf_schema listener_schema = {listener_fields, ARRAY_LEN(listener_fields),
-						   sizeof(struct settings_listener)};
+                                                   sizeof(struct settings_listener)};
 
 static const struct conf_field fields[] = {
 	{"cira.listen", CONF_ADDR_LIST, AT(cira.listen), .value = "[::]:4433", .max = 32,
-	 .help = "Where devices dial in. [::] takes IPv4 too; port 0 picks a free one."},
+         .help = "Where devices dial in. [::] takes IPv4 too; port 0 picks a free one."},
 	{"cira.listeners", CONF_ITEMS, AT(cira.listeners), .items = &listener_schema, .max = 32,
-	 .help = "Further listeners with settings of their own. Replaces the default of cira.listen."},
+         .help = "Further listeners with settings of their own. Replaces the default of "
+                 "cira.listen."},
 	{"cira.name", CONF_STR, AT(cira.name), .max = 253,
-	 .help = "Name in the certificate that devices see. They compare it with what they were told to "
-		 "dial. Empty: the host name."},
+         .help = "Name in the certificate that devices see. They compare it with what they were "
+                 "told to "
+                 "dial. Empty: the host name."},
 	{"cira.cert", CONF_STR, AT(cira.cert),
-	 .help = "PEM file with your own certificate for devices. Empty: one from our root."},
+         .help = "PEM file with your own certificate for devices. Empty: one from our root."},
 	{"cira.key", CONF_STR, AT(cira.key), .help = "PEM file with the key of cira.cert."},
-	{"cira.chain", CONF_STR, AT(cira.chain), .help = "PEM file with the certificates between cira.cert and its root."},
+	{"cira.chain", CONF_STR, AT(cira.chain),
+         .help = "PEM file with the certificates between cira.cert and its root."},
 	{"cira.client_ca", CONF_STR, AT(cira.client_ca),
-	 .help = "PEM file with the CAs whose client certificates authenticate a device. Empty: passwords only."},
+         .help = "PEM file with the CAs whose client certificates authenticate a device. Empty: "
+                 "passwords only."},
 	{"cira.profile", CONF_ENUM, AT(cira.profile), .value = "modern", .choices = profiles,
-	 .help = "TLS versions and suites of cira.listen: legacy adds TLS 1.0, 1.1 and CBC suites for AMT up to 11."},
-	{"cira.keepalive", CONF_DURATION, AT(cira.keepalive_ms), .value = "30s", .min = 5 * SECOND, .max = 60 * MINUTE,
-	 .help = "How often a device shall show that it is alive."},
-	{"cira.max_tunnels", CONF_INT, AT(cira.max_tunnels), .value = "100000", .min = 1, .max = 4000000,
-	 .help = "Most tunnels held at once; further devices are turned away."},
-	{"cira.max_handshakes", CONF_INT, AT(cira.max_handshakes), .value = "256", .min = 1, .max = 65536,
-	 .help = "Most TLS handshakes at once; further connections wait in the kernel."},
-	{"cira.auth_timeout", CONF_DURATION, AT(cira.auth_timeout_ms), .value = "30s", .min = SECOND, .max = 10 * MINUTE,
-	 .help = "A connection that has not authenticated by then is closed."},
+         .help = "TLS versions and suites of cira.listen: legacy adds TLS 1.0, 1.1 and CBC suites "
+                 "for AMT up to 11."},
+	{"cira.keepalive", CONF_DURATION, AT(cira.keepalive_ms), .value = "30s", .min = 5 * SECOND,
+         .max = 60 * MINUTE, .help = "How often a device shall show that it is alive."},
+	{"cira.max_tunnels", CONF_INT, AT(cira.max_tunnels), .value = "100000", .min = 1,
+         .max = 4000000, .help = "Most tunnels held at once; further devices are turned away."},
+	{"cira.max_handshakes", CONF_INT, AT(cira.max_handshakes), .value = "256", .min = 1,
+         .max = 65536,
+         .help = "Most TLS handshakes at once; further connections wait in the kernel."},
+	{"cira.auth_timeout", CONF_DURATION, AT(cira.auth_timeout_ms), .value = "30s",
+         .min = SECOND, .max = 10 * MINUTE,
+         .help = "A connection that has not authenticated by then is closed."},
 	{"cira.proxy_from", CONF_CIDR_LIST, AT(cira.proxy_from),
-	 .help = "Load balancers before cira.listen whose connections begin with a PROXY v2 header."},
+         .help = "Load balancers before cira.listen whose connections begin with a PROXY v2 "
+                 "header."},
 	{"api.listen", CONF_ADDR_LIST, AT(api.listen), .value = "[::]:8443", .min = 1, .max = 32,
-	 .help = "Where the API and the console are served. Port 0 picks a free one."},
+         .help = "Where the API and the console are served. Port 0 picks a free one."},
 	{"api.names", CONF_STR_LIST, AT(api.names), .max = 64,
-	 .help = "Further names for the API's own certificate."},
+         .help = "Further names for the API's own certificate."},
 	{"api.cert", CONF_STR, AT(api.cert),
-	 .help = "PEM file with your own certificate (and its chain) for the API. Empty: one from our root."},
+         .help = "PEM file with your own certificate (and its chain) for the API. Empty: one from "
+                 "our root."},
 	{"api.key", CONF_STR, AT(api.key), .help = "PEM file with the key of api.cert."},
 	{"api.client_ca", CONF_STR, AT(api.client_ca),
-	 .help = "PEM file with the CAs whose client certificates may use the API. Empty: tokens only."},
-	{"api.max_connections", CONF_INT, AT(api.max_connections), .value = "1000", .min = 1, .max = 1000000,
-	 .help = "Most API connections at once."},
-	{"api.max_message", CONF_SIZE, AT(api.max_message_size), .value = "4MiB", .min = 64 * KIB, .max = 256 * MIB,
-	 .help = "Largest message that the API takes."},
+         .help = "PEM file with the CAs whose client certificates may use the API. Empty: tokens "
+                 "only."},
+	{"api.max_connections", CONF_INT, AT(api.max_connections), .value = "1000", .min = 1,
+         .max = 1000000, .help = "Most API connections at once."},
+	{"api.max_message", CONF_SIZE, AT(api.max_message_size), .value = "4MiB", .min = 64 * KIB,
+         .max = 256 * MIB, .help = "Largest message that the API takes."},
 	{"metrics.listen", CONF_ADDR, AT(metrics_listen), .value = "127.0.0.1:9464",
-	 .help = "Where Prometheus reads metrics, without TLS or authentication. Empty: nowhere."},
-	{"log.level", CONF_ENUM, AT(log_level), .value = "info", .choices = levels, .help = "Least level that is logged."},
+         .help = "Where Prometheus reads metrics, without TLS or authentication. Empty: nowhere."},
+	{"log.level", CONF_ENUM, AT(log_level), .value = "info", .choices = levels,
+         .help = "Least level that is logged."},
 	{"log.format", CONF_ENUM, AT(log_format), .value = "text", .choices = formats,
-	 .help = "Form of log lines: key=value or JSON."},
-	{"store.map_size", CONF_SIZE, AT(store_map_size), .value = "64GiB", .min = 16 * MIB, .max = 16384 * GIB,
-	 .help = "Largest size of the database. Address space, not disk or memory."},
+         .help = "Form of log lines: key=value or JSON."},
+	{"store.map_size", CONF_SIZE, AT(store_map_size), .value = "64GiB", .min = 16 * MIB,
+         .max = 16384 * GIB,
+         .help = "Largest size of the database. Address space, not disk or memory."},
 	{"store.key_file", CONF_STR, AT(store_key_file),
-	 .help = "File with the key that seals secrets in the database. Empty: seal.key in the data folder."},
+         .help = "File with the key that seals secrets in the database. Empty: seal.key in the "
+                 "data folder."},
 	{"workers", CONF_INT, AT(workers), .value = "0", .max = 255,
-	 .help = "Worker threads. 0: one for each core."},
+         .help = "Worker threads. 0: one for each core."},
 	{"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), .value = "10s", .max = 60 * MINUTE,
-	 .help = "How long a stop waits for operations and tunnels to end."},
+         .help = "How long a stop waits for operations and tunnels to end."},
 };
 const struct conf_schema settings_schema = {fields, ARRAY_LEN(fields), sizeof(struct settings)};
 
-static void need_pair(const char *name, const char *const keys[2], const char *const values[2], struct buf *errors)
+static void need_pair(const char *name, const char *const keys[2], const char *const values[2],
+                      struct buf *errors)
 {
 	if ((values[0][0] == '\0') != (values[1][0] == '\0'))
 		buf_printf(errors, "%s: %s needs %s (set both or neither)\n", name,
-			   keys[values[0][0] == '\0'], keys[values[0][0] != '\0']);
+		           keys[values[0][0] == '\0'], keys[values[0][0] != '\0']);
 }
 
 /* What takes several keys to see. Appends to errors. */
 static void check(const struct settings *s, const char *name, struct buf *errors)
 {
 	need_pair(name, (const char *const[]){"cira.cert", "cira.key"},
-		  (const char *const[]){s->cira.cert, s->cira.key}, errors);
+	          (const char *const[]){s->cira.cert, s->cira.key}, errors);
 	need_pair(name, (const char *const[]){"api.cert", "api.key"},
-		  (const char *const[]){s->api.cert, s->api.key}, errors);
+	          (const char *const[]){s->api.cert, s->api.key}, errors);
 	if (s->cira.chain[0] != '\0' && s->cira.cert[0] == '\0')
 		buf_printf(errors, "%s: cira.chain needs cira.cert\n", name);
 	if (s->cira.listen.n == 0 && s->cira.listeners.n == 0)
-		buf_printf(errors, "%s: cira.listen is empty and there is no cira.listeners\n", name);
+		buf_printf(errors, "%s: cira.listen is empty and there is no cira.listeners\n",
+		           name);
 }
 
 static int fill_name(struct settings *s)
@@ -173,8 +191,8 @@ size_t settings_listeners(const struct settings *s, struct settings_listener *ou
 	if (s->cira.listen.given || s->cira.listeners.n == 0)
 		for (size_t i = 0; i < s->cira.listen.n && n < max; i++)
 			out[n++] = (struct settings_listener){.address = s->cira.listen.v[i],
-							      .profile = s->cira.profile,
-							      .proxy_from = s->cira.proxy_from};
+			                                      .profile = s->cira.profile,
+			                                      .proxy_from = s->cira.proxy_from};
 	for (size_t i = 0; i < s->cira.listeners.n && n < max; i++)
 		out[n++] = extra[i];
 	return n;

@@ -21,10 +21,10 @@ struct settings_listener {
 struct settings_cira {
 	struct conf_addrs listen;
 	struct conf_items listeners; /* of struct settings_listener; see settings_listeners */
-	char *name;		     /* after settings_load never "" */
+	char *name;                  /* after settings_load never "" */
 	char *cert, *key, *chain;    /* files; "" our own certificate */
-	char *client_ca;	     /* file; "" no client certificates */
-	unsigned profile;	     /* enum tls_profile */
+	char *client_ca;             /* file; "" no client certificates */
+	unsigned profile;            /* enum tls_profile */
 	uint64_t keepalive_ms;
 	uint64_t max_tunnels;
 	uint64_t max_handshakes; /* at the same time, in the whole process */
@@ -44,9 +44,9 @@ struct settings {
 	struct settings_cira cira;
 	struct settings_api api;
 	struct addr metrics_listen; /* len 0: off */
-	unsigned log_level;	    /* enum log_level */
-	unsigned log_format;	    /* enum log_format */
-	uint64_t workers;	    /* 0: one for each core */
+	unsigned log_level;         /* enum log_level */
+	unsigned log_format;        /* enum log_format */
+	uint64_t workers;           /* 0: one for each core */
 	uint64_t store_map_size;
 	char *store_key_file; /* "": DIR/seal.key */
 	uint64_t drain_timeout_ms;
@@ -60,7 +60,8 @@ extern const struct conf_schema settings_schema;
  */
 int settings_load(const char *path, struct settings *out, struct buf *errors) MUST_CHECK;
 /* settings_load_text: the same from memory. */
-int settings_load_text(struct span text, const char *name, struct settings *out, struct buf *errors) MUST_CHECK;
+int settings_load_text(struct span text, const char *name, struct settings *out,
+                       struct buf *errors) MUST_CHECK;
 void settings_free(struct settings *s);
 
 /*

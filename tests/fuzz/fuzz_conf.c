@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		ASSERT(errors.len > 0 && errors.err == 0);
 		for (size_t i = 0; i < errors.len; i++)
-			ASSERT(errors.data[i] == '\n' || (errors.data[i] >= 0x20 && errors.data[i] < 0x7f));
+			ASSERT(errors.data[i] == '\n' ||
+			       (errors.data[i] >= 0x20 && errors.data[i] < 0x7f));
 	}
 	ASSERT(memcmp(&s, &zero, sizeof(s)) == 0);
 	buf_free(&errors);

@@ -4,8 +4,8 @@
 
 static void test_backoff_doubles_to_a_limit(void **state)
 {
-	static const uint32_t waits[] = {0,	0,	1000,	2000,	4000,	8000,  16000,
-					 32000, 64000, 128000, 256000, 300000, 300000};
+	static const uint32_t waits[] = {0,     0,     1000,   2000,   4000,   8000,  16000,
+	                                 32000, 64000, 128000, 256000, 300000, 300000};
 	struct span key = span_str("192.0.2.1");
 	struct bucket_table t;
 	uint64_t now_ms = 5000;

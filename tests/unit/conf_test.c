@@ -130,35 +130,51 @@ static void test_each_mistake_has_its_message(void **state)
 	static const struct {
 		const char *text, *error;
 	} cases[] = {
-		{"bogus: 1", "f:1:1: unknown key \"bogus\" (known: cira, api, metrics, log, store, workers, drain_timeout)"},
-		{"cira:\n  lisen: []", "f:2:3: unknown key \"lisen\" in cira (known: listen, listeners, name,"},
-		{"log:\n  level: loud", "f:2:10: log.level: \"loud\" is not valid (one of debug, info, warn, error)"},
-		{"workers: many", "f:1:10: workers: \"many\" is not valid (a whole number, from 0 to 255)"},
-		{"workers: 256", "f:1:10: workers: \"256\" is out of range (a whole number, from 0 to 255)"},
+		{"bogus: 1", "f:1:1: unknown key \"bogus\" (known: cira, api, metrics, log, store, "
+	                     "workers, drain_timeout)"},
+		{"cira:\n  lisen: []",
+	         "f:2:3: unknown key \"lisen\" in cira (known: listen, listeners, name,"},
+		{"log:\n  level: loud",
+	         "f:2:10: log.level: \"loud\" is not valid (one of debug, info, warn, error)"},
+		{"workers: many",
+	         "f:1:10: workers: \"many\" is not valid (a whole number, from 0 to 255)"},
+		{"workers: 256",
+	         "f:1:10: workers: \"256\" is out of range (a whole number, from 0 to 255)"},
 		{"workers: -1", "f:1:10: workers: \"-1\" is not valid"},
-		{"workers: 99999999999999999999999", "f:1:10: workers: \"99999999999999999999999\" is out of range"},
+		{"workers: 99999999999999999999999",
+	         "f:1:10: workers: \"99999999999999999999999\" is out of range"},
 		{"workers: \"3\"", "f:1:10: workers is a quoted text"},
 		{"workers:", "f:1:9: workers has no value"},
 		{"workers: [1]", "f:1:10: workers must be a single value"},
-		{"workers: 1\nworkers: 2", "f:2:1: \"workers\" is here a second time (first in line 1)"},
-		{"log: {level: info}\nlog.level: warn", "f:2:1: log.level is set already in line 1"},
+		{"workers: 1\nworkers: 2",
+	         "f:2:1: \"workers\" is here a second time (first in line 1)"},
+		{"log: {level: info}\nlog.level: warn",
+	         "f:2:1: log.level is set already in line 1"},
 		{"cira: 5", "f:1:7: cira must be a mapping"},
-		{"cira: {keepalive: 30}", "f:1:19: cira.keepalive: \"30\" is not valid (a duration like 500ms, 30s, 5m, 24h or 7d, from 5s to 1h)"},
+		{"cira: {keepalive: 30}", "f:1:19: cira.keepalive: \"30\" is not valid (a duration "
+	                                  "like 500ms, 30s, 5m, 24h or 7d, from 5s to 1h)"},
 		{"cira: {keepalive: 2h}", "f:1:19: cira.keepalive: \"2h\" is out of range"},
-		{"cira: {listen: \"a:1\"}", "f:1:16: cira.listen must be a list (a list of \"host:port\""},
-		{"cira: {listen: [a, \"1.2.3.4:5\", b]}", "f:1:17: cira.listen: \"a\" is not valid"},
+		{"cira: {listen: \"a:1\"}",
+	         "f:1:16: cira.listen must be a list (a list of \"host:port\""},
+		{"cira: {listen: [a, \"1.2.3.4:5\", b]}",
+	         "f:1:17: cira.listen: \"a\" is not valid"},
 		{"cira: {listen: [\"::1:5\"]}", "f:1:17: cira.listen: \"::1:5\" is not valid"},
 		{"cira: {listen: []}", "f: cira.listen is empty and there is no cira.listeners"},
-		{"cira: {listeners: [{profile: legacy}]}", "f:1:20: cira.listeners: \"address\" is missing"},
+		{"cira: {listeners: [{profile: legacy}]}",
+	         "f:1:20: cira.listeners: \"address\" is missing"},
 		{"cira: {listeners: [{address: ''}]}", "f:1:30: address: \"\" is not valid"},
-		{"cira: {listeners: [{address: ':1', x: 1}]}", "f:1:36: unknown key \"x\" (known: address, profile, proxy_from)"},
-		{"cira: {listeners: [\":1\"]}", "f:1:20: cira.listeners has an entry that is not a mapping"},
-		{"cira: {proxy_from: [10.0.0.1/8]}", "f:1:21: cira.proxy_from: \"10.0.0.1/8\" is not valid (a list of networks"},
+		{"cira: {listeners: [{address: ':1', x: 1}]}",
+	         "f:1:36: unknown key \"x\" (known: address, profile, proxy_from)"},
+		{"cira: {listeners: [\":1\"]}",
+	         "f:1:20: cira.listeners has an entry that is not a mapping"},
+		{"cira: {proxy_from: [10.0.0.1/8]}",
+	         "f:1:21: cira.proxy_from: \"10.0.0.1/8\" is not valid (a list of networks"},
 		{"cira: {cert: a}", "f: cira.cert needs cira.key (set both or neither)"},
 		{"api: {key: a}", "f: api.key needs api.cert"},
 		{"cira: {chain: a}", "f: cira.chain needs cira.cert"},
 		{"api: {listen: []}", "f:1:15: api.listen has too few entries"},
-		{"store: {map_size: 1EiB}", "f:1:19: store.map_size: \"1EiB\" is not valid (a size in octets or like"},
+		{"store: {map_size: 1EiB}",
+	         "f:1:19: store.map_size: \"1EiB\" is not valid (a size in octets or like"},
 		{"store: {map_size: 1B}", "f:1:19: store.map_size: \"1B\" is not valid"},
 		{"a: &x 1", "f:1:1: unknown key \"a\""},
 		{"workers: &x 1", "f:1:10: anchors are not allowed"},
@@ -169,8 +185,12 @@ static void test_each_mistake_has_its_message(void **state)
 		{"workers: 1\n---\nworkers: 2", "f:2:1: a second document is not allowed"},
 		{"- a", "f:1:1: the file must be a mapping"},
 		{"cira: {name: \"a\\0b\"}", "f:1:14: a NUL character is not allowed"},
-		{"cira: {name: \"\\e[2J\xc3\xa9\"}\nx: \"", "f:2:5: found unexpected end of stream while scanning a quoted scalar (YAML syntax)"},
-		{"x: [[[[[[[[[[1]]]]]]]]]]", "f:1:1: unknown key \"x\" (known: cira, api, metrics, log, store, workers, drain_timeout)\nf:1:11: nested too deep (at most 8 levels)\n"},
+		{"cira: {name: \"\\e[2J\xc3\xa9\"}\nx: \"",
+	         "f:2:5: found unexpected end of stream while scanning a quoted scalar (YAML "
+	         "syntax)"},
+		{"x: [[[[[[[[[[1]]]]]]]]]]",
+	         "f:1:1: unknown key \"x\" (known: cira, api, metrics, log, store, workers, "
+	         "drain_timeout)\nf:1:11: nested too deep (at most 8 levels)\n"},
 		{"\"\\e[2J\": 1", "f:1:1: unknown key \"?[2J\""},
 		{"workers: \xff", "f:1:1: invalid leading UTF-8 octet at octet 9"},
 	};
@@ -187,10 +207,14 @@ static void test_all_mistakes_in_the_order_of_the_file(void **state)
 	const char *at;
 
 	(void)state;
-	assert_int_equal(load("workers: x\ncira:\n  nope: 1\n  keepalive: 1ms\n  name: &a b\nlog: {format: xml}\n", &s, &errors),
-			 -ERR_INVALID);
+	assert_int_equal(load("workers: x\ncira:\n  nope: 1\n  keepalive: 1ms\n  name: &a b\nlog: "
+	                      "{format: xml}\n",
+	                      &s, &errors),
+	                 -ERR_INVALID);
 	at = buf_cstr(&errors);
-	for (const char *const *p = (const char *const[]){"f:1:10: ", "f:3:3: ", "f:4:14: ", "f:5:9: ", "f:6:15: ", NULL}; *p; p++) {
+	for (const char *const *p = (const char *const[]){"f:1:10: ", "f:3:3: ", "f:4:14: ",
+	                                                  "f:5:9: ", "f:6:15: ", NULL};
+	     *p; p++) {
 		assert_ptr_equal(strstr(at, *p), at);
 		at = strchr(at, '\n') + 1;
 	}
@@ -218,7 +242,9 @@ static void test_limits(void **state)
 	for (int i = 0; i < 254; i++)
 		buf_put_str(&text, "x");
 	buf_put_str(&text, "}");
-	refused(buf_cstr(&text), "f:1:14: cira.name: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is out of range");
+	refused(buf_cstr(&text),
+	        "f:1:14: cira.name: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is out of "
+	        "range");
 	buf_clear(&text);
 	while (text.len <= CONF_FILE_MAX)
 		buf_put_str(&text, "# comment\n");

@@ -11,14 +11,15 @@
 
 #define WHEN 1767225600123ll /* 2026-01-01T00:00:00.123Z */
 
-static const char *format_one(enum log_format format, const struct log_field *fields, size_t n, struct buf *out)
+static const char *format_one(enum log_format format, const struct log_field *fields, size_t n,
+                              struct buf *out)
 {
 	struct log_line line = {.format = format,
-				.level = LOG_WARN,
-				.wall_ms = WHEN,
-				.event = "ev",
-				.fields = fields,
-				.fields_len = n};
+	                        .level = LOG_WARN,
+	                        .wall_ms = WHEN,
+	                        .event = "ev",
+	                        .fields = fields,
+	                        .fields_len = n};
 
 	log_format_line(&line, out);
 	assert_int_equal(out->err, 0);
@@ -30,39 +31,45 @@ static const char *format_one(enum log_format format, const struct log_field *fi
 
 static void test_kinds_in_both_formats(void **state)
 {
-	const struct guid guid = {{0x4c, 0x4c, 0x45, 0x44, 0x39, 0, 0x10, 0x34, 0x80, 0x52, 1, 2, 3, 4, 5, 6}};
+	const struct guid guid = {
+		{0x4c, 0x4c, 0x45, 0x44, 0x39, 0, 0x10, 0x34, 0x80, 0x52, 1, 2, 3, 4, 5, 6}};
 	struct buf out = {.cap = LOG_LINE_MAX};
 	struct addr addr;
 
 	(void)state;
 	assert_int_equal(addr_parse("[2001:db8::1]:4433", &addr), 0);
 	const struct log_field f[] = {
-		LOG_STR("s", "plain"), LOG_STR("e", ""), LOG_STR("n", NULL), LOG_U64("u", UINT64_MAX),
-		LOG_I64("i", INT64_MIN), LOG_BOOL("b", true), LOG_ERR("err", -ERR_TIMEOUT),
-		LOG_GUID("g", &guid), LOG_ADDR("a", &addr),
+		LOG_STR("s", "plain"),        LOG_STR("e", ""),        LOG_STR("n", NULL),
+		LOG_U64("u", UINT64_MAX),     LOG_I64("i", INT64_MIN), LOG_BOOL("b", true),
+		LOG_ERR("err", -ERR_TIMEOUT), LOG_GUID("g", &guid),    LOG_ADDR("a", &addr),
 	};
-	assert_string_equal(format_one(LOG_TEXT, f, ARRAY_LEN(f), &out),
-			    "time=2026-01-01T00:00:00.123Z level=warn event=ev s=plain e=\"\" n=\"\" "
-			    "u=18446744073709551615 i=-9223372036854775808 b=true err=ERR_TIMEOUT "
-			    "g=44454c4c-0039-3410-8052-010203040506 a=[2001:db8::1]:4433\n");
-	assert_string_equal(format_one(LOG_JSON, f, ARRAY_LEN(f), &out),
-			    "{\"time\":\"2026-01-01T00:00:00.123Z\",\"level\":\"warn\",\"event\":\"ev\","
-			    "\"s\":\"plain\",\"e\":\"\",\"n\":\"\",\"u\":18446744073709551615,"
-			    "\"i\":-9223372036854775808,\"b\":true,\"err\":\"ERR_TIMEOUT\","
-			    "\"g\":\"44454c4c-0039-3410-8052-010203040506\",\"a\":\"[2001:db8::1]:4433\"}\n");
+	assert_string_equal(
+		format_one(LOG_TEXT, f, ARRAY_LEN(f), &out),
+		"time=2026-01-01T00:00:00.123Z level=warn event=ev s=plain e=\"\" n=\"\" "
+		"u=18446744073709551615 i=-9223372036854775808 b=true err=ERR_TIMEOUT "
+		"g=44454c4c-0039-3410-8052-010203040506 a=[2001:db8::1]:4433\n");
+	assert_string_equal(
+		format_one(LOG_JSON, f, ARRAY_LEN(f), &out),
+		"{\"time\":\"2026-01-01T00:00:00.123Z\",\"level\":\"warn\",\"event\":\"ev\","
+		"\"s\":\"plain\",\"e\":\"\",\"n\":\"\",\"u\":18446744073709551615,"
+		"\"i\":-9223372036854775808,\"b\":true,\"err\":\"ERR_TIMEOUT\","
+		"\"g\":\"44454c4c-0039-3410-8052-010203040506\",\"a\":\"[2001:db8::1]:4433\"}\n");
 	buf_free(&out);
 }
 
 static void test_values_cannot_forge(void **state)
 {
-	static const char evil[] = "a b=\"c\"\\\n\x1b[2J\x7f\xff\xc3\xa9\xc0\x80\xed\xa0\x80\xe2\x80\xae\xc2\x9b";
+	static const char evil[] =
+		"a b=\"c\"\\\n\x1b[2J\x7f\xff\xc3\xa9\xc0\x80\xed\xa0\x80\xe2\x80\xae\xc2\x9b";
 	const struct log_field f[] = {LOG_SPAN("v", span_of(evil, sizeof(evil)))};
 	struct buf out = {.cap = LOG_LINE_MAX};
 
 	(void)state;
-	assert_string_equal(format_one(LOG_TEXT, f, 1, &out),
-			    "time=2026-01-01T00:00:00.123Z level=warn event=ev v=\"a b=\\\"c\\\"\\\\\\n"
-			    "\\x1b[2J\\x7f\\xff\xc3\xa9\\xc0\\x80\\xed\\xa0\\x80\\xe2\\x80\\xae\\xc2\\x9b\\x00\"\n");
+	assert_string_equal(
+		format_one(LOG_TEXT, f, 1, &out),
+		"time=2026-01-01T00:00:00.123Z level=warn event=ev v=\"a b=\\\"c\\\"\\\\\\n"
+		"\\x1b["
+	        "2J\\x7f\\xff\xc3\xa9\\xc0\\x80\\xed\\xa0\\x80\\xe2\\x80\\xae\\xc2\\x9b\\x00\"\n");
 	(void)format_one(LOG_JSON, f, 1, &out);
 	assert_non_null(strstr(buf_cstr(&out), "\\u001b[2J\\u007f\\\\xff\xc3\xa9\\\\xc0"));
 	buf_free(&out);
@@ -80,17 +87,18 @@ static void test_long_lines_are_cut_and_marked(void **state)
 	for (size_t k = 0; k < ARRAY_LEN(fill); k++) {
 		memset(big, fill[k], sizeof(big));
 		for (size_t n = 0; n < 1100; n += 7) {
-			const struct log_field f[] = {LOG_SPAN("a", span_of(big, n)), LOG_SPAN("b", span_of(big, n)),
-						      LOG_SPAN("c", span_of(big, n)), LOG_U64("last", 7)};
+			const struct log_field f[] = {
+				LOG_SPAN("a", span_of(big, n)), LOG_SPAN("b", span_of(big, n)),
+				LOG_SPAN("c", span_of(big, n)), LOG_U64("last", 7)};
 
 			doc = json_loads(format_one(LOG_JSON, f, 4, &out), 0, NULL);
 			assert_non_null(doc);
 			assert_int_equal(json_is_true(json_object_get(doc, "truncated")),
-					 json_object_get(doc, "last") == NULL);
+			                 json_object_get(doc, "last") == NULL);
 			json_decref(doc);
 			(void)format_one(LOG_TEXT, f, 4, &out);
 			assert_true((strstr(buf_cstr(&out), " last=7\n") == NULL) ==
-				    (strstr(buf_cstr(&out), " truncated=true\n") != NULL));
+			            (strstr(buf_cstr(&out), " truncated=true\n") != NULL));
 		}
 	}
 	assert_true(out.len > LOG_LINE_MAX - 64);

@@ -79,7 +79,8 @@ static void test_random_against_model(void **state)
 		struct span key = span_of(&k, sizeof(k));
 
 		if (rand_r(&seed) % 2 != 0) {
-			assert_int_equal(map_put(&m, key, &values[k]), present[k] ? -ERR_EXISTS : 0);
+			assert_int_equal(map_put(&m, key, &values[k]),
+			                 present[k] ? -ERR_EXISTS : 0);
 			count += present[k] ? 0 : 1;
 			present[k] = 1;
 		} else {

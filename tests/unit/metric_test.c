@@ -15,22 +15,21 @@ static void test_text_format(void **state)
 {
 	static const uint64_t bounds[] = {10, 250};
 	static const struct metric_buckets buckets = {bounds, 2, 0.001};
-	static const char expect[] =
-		"# HELP t_handshakes_total Handshakes \\\\ by\\nresult.\n"
-		"# TYPE t_handshakes_total counter\n"
-		"t_handshakes_total{result=\"ok\"} 3\n"
-		"t_handshakes_total{result=\"a\\\"b\\\\c\",x=\"\"} 1\n"
-		"# HELP t_open Open.\n"
-		"# TYPE t_open gauge\n"
-		"t_open -2\n"
-		"t_open{kind=\"read\"} 0.5\n"
-		"# HELP t_wait_seconds Wait.\n"
-		"# TYPE t_wait_seconds histogram\n"
-		"t_wait_seconds_bucket{op=\"get\",le=\"0.01\"} 1\n"
-		"t_wait_seconds_bucket{op=\"get\",le=\"0.25\"} 3\n"
-		"t_wait_seconds_bucket{op=\"get\",le=\"+Inf\"} 4\n"
-		"t_wait_seconds_sum{op=\"get\"} 1.271\n"
-		"t_wait_seconds_count{op=\"get\"} 4\n";
+	static const char expect[] = "# HELP t_handshakes_total Handshakes \\\\ by\\nresult.\n"
+				     "# TYPE t_handshakes_total counter\n"
+				     "t_handshakes_total{result=\"ok\"} 3\n"
+				     "t_handshakes_total{result=\"a\\\"b\\\\c\",x=\"\"} 1\n"
+				     "# HELP t_open Open.\n"
+				     "# TYPE t_open gauge\n"
+				     "t_open -2\n"
+				     "t_open{kind=\"read\"} 0.5\n"
+				     "# HELP t_wait_seconds Wait.\n"
+				     "# TYPE t_wait_seconds histogram\n"
+				     "t_wait_seconds_bucket{op=\"get\",le=\"0.01\"} 1\n"
+				     "t_wait_seconds_bucket{op=\"get\",le=\"0.25\"} 3\n"
+				     "t_wait_seconds_bucket{op=\"get\",le=\"+Inf\"} 4\n"
+				     "t_wait_seconds_sum{op=\"get\"} 1.271\n"
+				     "t_wait_seconds_count{op=\"get\"} 4\n";
 	struct metric *ok, *open, *odd, *wait;
 	double number = 0.5;
 	struct buf out;
@@ -38,7 +37,8 @@ static void test_text_format(void **state)
 	(void)state;
 	ok = metric_counter("t_handshakes_total", "Handshakes \\ by\nresult.", "result=ok");
 	open = metric_gauge("t_open", "Open.", NULL);
-	odd = metric_counter("t_handshakes_total", "Handshakes \\ by\nresult.", "result=a\"b\\c,x=");
+	odd = metric_counter("t_handshakes_total", "Handshakes \\ by\nresult.",
+	                     "result=a\"b\\c,x=");
 	metric_gauge_fn("t_open", "Open.", "kind=read", read_number, &number);
 	wait = metric_histogram("t_wait_seconds", "Wait.", "op=get", &buckets);
 	assert_ptr_equal(metric_counter("t_handshakes_total", "", "result=ok"), ok);

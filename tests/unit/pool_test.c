@@ -78,7 +78,8 @@ static void test_list_order_and_removal(void **state)
 	}
 	list_splice_back(&head, &other);
 	assert_true(list_is_empty(&other));
-	LIST_FOREACH(at, after, &head) {
+	LIST_FOREACH(at, after, &head)
+	{
 		struct item *it = list_entry(at, struct item, link);
 
 		assert_int_equal(it->n, expect++);
