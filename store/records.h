@@ -29,6 +29,7 @@ enum store_table {
 struct record_extra {
 	uint16_t len;
 	uint16_t count;
+	bool cut; /* there were more unknown keys than fit: the record can be read but not rewritten (-ERR_TOO_BIG) */
 	uint8_t bytes[EXTRA_MAX];
 };
 
@@ -142,6 +143,16 @@ struct store_request {
 	char message[256];
 	uint32_t response_len;
 	uint8_t *response; /* borrowed in put; from get: malloc'ed, the caller frees */
+	struct record_extra extra;
+};
+
+/* A setting. Key: name. */
+#define SETTING_VALUE_MAX 1024
+struct store_setting {
+	char name[NAME_MAX_LEN + 1];
+	bool secret; /* sealed in the file */
+	uint16_t value_len;
+	uint8_t value[SETTING_VALUE_MAX];
 	struct record_extra extra;
 };
 

@@ -72,12 +72,19 @@ int store_token_get(struct store_txn *t, const char *id, struct store_token *out
 int store_token_put(struct store_txn *t, const struct store_token *tok) MUST_CHECK;
 int store_token_delete(struct store_txn *t, const char *id) MUST_CHECK;
 
+/* A group's enrolment user is unique: store_group_put returns -ERR_EXISTS when another group has it. */
+
 /* store_audit_append: sets a->seq to the next number. The oldest beyond STORE_AUDIT_MAX are trimmed. */
 #define STORE_AUDIT_MAX 1000000
 int store_audit_append(struct store_txn *t, struct store_audit *a) MUST_CHECK;
 
 int store_operation_get(struct store_txn *t, const char *id, struct store_operation *out) MUST_CHECK;
 int store_operation_put(struct store_txn *t, const struct store_operation *o) MUST_CHECK;
+
+/* Ended operations are trimmed STORE_OPERATION_KEEP_MS after updated_ms, or when there are more operations than STORE_OPERATIONS_MAX. */
+#define STORE_OPERATION_KEEP_MS (7ull * 24 * 3600 * 1000)
+#define STORE_OPERATIONS_MAX 100000
+#define STORE_REQUESTS_MAX 1000000 /* beyond, the oldest are trimmed even within STORE_REQUEST_KEEP_MS */
 
 /* Request ids (kept STORE_REQUEST_KEEP_MS; older ones are trimmed by the writer). response is borrowed in put, owned by the caller's buf in get. */
 #define STORE_REQUEST_KEEP_MS (24ull * 3600 * 1000)
@@ -90,7 +97,9 @@ int store_setting_put(struct store_txn *t, const char *name, struct span value, 
 
 /*
  * store_each: calls fn for records of a table in key order, starting after the key `after` (empty: from the start), or backwards from before
- * it when reverse; fn returns 0 to go on, 1 to stop, negative to fail. record points to the table's struct (store_group, ...).
+ * it when reverse; fn returns 0 to go on, 1 to stop, negative to fail. record points to the table's struct (store_group, ...),
+ * blobs in it are borrowed; it is overwritten after fn returned. fn does not write to the table. A damaged record is logged, counted
+ * (store_stats.damaged) and skipped: one bad record must not hide the others. get tells -ERR_CORRUPT for it.
  */
 typedef int store_each_fn(void *arg, struct span key, const void *record);
 int store_each(struct store_txn *t, enum store_table table, struct span after, bool reverse, store_each_fn *fn, void *arg) MUST_CHECK;
@@ -103,6 +112,6 @@ int store_restore(const char *backup, const char *dir, struct buf *why) MUST_CHE
 int store_rotate_key(struct store *s, struct buf *why) MUST_CHECK;
 
 struct store_stats {
-	uint64_t commits, updates, failed_commits, queue_depth, queue_depth_max, commit_us_sum, commit_us_last, file_bytes, refused;
+	uint64_t commits, updates, failed_commits, queue_depth, queue_depth_max, commit_us_sum, commit_us_last, file_bytes, refused, damaged; /* damaged: reads of records that could not be decoded */
 };
 void store_stats_read(const struct store *s, struct store_stats *out);
