@@ -131,10 +131,61 @@ $(B)/tests/unit/%_test: $(B)/obj/tests/unit/%_test.o $(call objs,$(TEST_HELPERS)
 	$(call link,-lcmocka)
 
 # ---- tests --------------------------------------------------------------------------------------------------------
+REPLAYS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/tests/fuzz/%_replay)
+$(B)/tests/fuzz/%_replay: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(FUZZ_PARTS) $(ARCHIVES)
+	$(call link)
+$(B)/tests/fuzz/%_fuzzer: $(B)/obj/tests/fuzz/%.o $(FUZZ_PARTS) $(ARCHIVES)
+	$(call link,-fsanitize=fuzzer)
+FUZZ_PARTS = $(call objs,$(filter-out bench/fleet/main.c,$(FLEET_SRCS)))
+
+check: deps ## install dependencies, build, run every test; ends with "N passed, N failed, N skipped"
+	$(Q)tools/check.sh unit corpus e2e
 tests: $(TESTS)
+replays: $(REPLAYS)
 check-unit: tests
 	$(Q)tools/run-tests.sh $(TESTS)
-.PHONY: tests check-unit
+check-corpus: replays
+	$(Q)tools/run-corpus.sh $(B)
+check-e2e: all
+	$(Q)tools/run-tests.sh $(sort $(wildcard tests/e2e/*_test.sh))
+.PHONY: check tests replays check-unit check-corpus check-e2e
+
+asan: deps ## unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)ASAN_OPTIONS=detect_leaks=1 $(MAKE) B=build/asan SAN=address,undefined OPT="-O1 -g" check-unit check-corpus
+ubsan: asan ## the same build: both sanitizers go together
+tsan: deps ## unit tests of threaded parts, then tunnels that churn under API clients for CHURN_SECONDS (60), under ThreadSanitizer
+	$(Q)TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=$(CURDIR)/tests/tsan.supp" $(MAKE) B=build/tsan SAN=thread OPT="-O1 -g" tsan-run
+tsan-run: all tests
+	$(Q)tools/run-tests.sh $(filter $(foreach t,$(TSAN_TESTS),%/$(t)_test),$(TESTS))
+	$(Q)B=$(B) tests/e2e/churn.sh
+TSAN_TESTS = loop fiber conn tls store store_crash log metric bucket events registry gateway
+FUZZ_SECONDS ?= 60
+fuzz: ## run each libFuzzer target for FUZZ_SECONDS (60); needs clang (installed if missing)
+	$(Q)tools/deps.sh build check fuzz
+	$(Q)$(MAKE) B=build/fuzz CC=clang SAN=address,undefined,fuzzer-no-link OPT="-O1 -g" fuzz-run
+FUZZERS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/tests/fuzz/%_fuzzer)
+fuzz-run: $(FUZZERS)
+	$(Q)tools/run-fuzz.sh $(B) $(FUZZ_SECONDS)
+.PHONY: asan ubsan tsan tsan-run fuzz fuzz-run
+
+tidy: ## format, static analysis, layer rule, sizes of files and functions
+	$(Q)tools/deps.sh build check lint
+	$(Q)$(MAKE) --no-print-directory tidy-run
+tidy-run: $(PROTO_H) need-wolfssl
+	$(Q)tools/tidy.sh "$(CPPFLAGS_ALL)"
+.PHONY: tidy tidy-run
+
+# ---- running, measuring, installing ---------------------------------------------------------------------------------
+run: deps ## build, then start a gateway with 20 simulated devices in the foreground and say what to type next
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/run.sh
+bench: deps ## measure (see bench/README.md)
+	$(Q)$(MAKE) --no-print-directory all $(BENCHES) && bench/idle.sh
+bench-idle: deps ## memory of 1,000 held tunnels, with the floor of each layer
+	$(Q)$(MAKE) --no-print-directory all $(BENCHES) && bench/idle.sh
+install: all ## put programs, man pages, unit, sysctl and completion under DESTDIR/PREFIX
+	$(Q)packaging/install.sh "$(B)" "$(DESTDIR)" "$(PREFIX)"
+.PHONY: run bench bench-idle install
 
 clean: ## remove build/
 	rm -rf build
