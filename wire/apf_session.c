@@ -297,7 +297,7 @@ static int step_body(struct apf_session *s, struct span *in)
 
 	*in = span_of(in->ptr + piece.len, in->len - piece.len);
 	s->body_left -= (uint32_t)piece.len;
-	if (s->body_left == 0 && body != APF_BODY_JSON)
+	if (s->body_left == 0)
 		s->body = APF_BODY_NONE;
 	if (body == APF_BODY_CHANNEL)
 		apf_channel_body(s, piece);

@@ -180,6 +180,8 @@ static void on_opened(void *ctx)
 static void ended(struct slot *c)
 {
 	c->ch = NULL;
+	if (slot_no(c) == 4 && c->w->slots[0].ch != NULL)
+		let_go(&c->w->slots[0]);
 	if (slot_no(c) != 2 || c->w->depth > 3)
 		return;
 	c->w->depth++;

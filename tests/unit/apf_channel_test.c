@@ -463,6 +463,23 @@ static void test_disconnect_inside_data(void **state)
 	assert_int_equal(c.closed, 1);
 }
 
+static void test_closing_another_while_the_tunnel_ends(void **state)
+{
+	static struct rig_channel d;
+
+	(void)state;
+	d = (struct rig_channel){.close_on_end = &c};
+	open_confirmed(0, 4096);
+	rig_open(&r, &d, 0); /* told first */
+	buf_clear(&r.out);
+	apf_session_disconnect(&r.s, 0);
+	assert_int_equal(d.failed, 1);
+	assert_int_equal(c.closed, 0);
+	assert_null(c.ch);
+	assert_int_equal(apf_channel_count(&r.s), 0);
+	rig_expect_nothing(&r);
+}
+
 static void test_agent_overrun_is_tolerated_to_a_cap(void **state)
 {
 	struct rig agent;
@@ -524,6 +541,7 @@ int main(void)
 		TEST(test_closing_inside_data),
 		TEST(test_closing_inside_opened_and_ends),
 		TEST(test_disconnect_inside_data),
+		TEST(test_closing_another_while_the_tunnel_ends),
 		TEST(test_agent_overrun_is_tolerated_to_a_cap),
 		TEST(test_a_cancelled_port_keeps_its_channels),
 	};

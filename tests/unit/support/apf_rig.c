@@ -332,6 +332,8 @@ static void ended(struct rig_channel *c)
 	struct rig *r = c->rig;
 
 	c->ch = NULL;
+	if (c->close_on_end != NULL && c->close_on_end->ch != NULL)
+		drop(c->close_on_end);
 	if (!c->reopen_on_end)
 		return;
 	c->reopen_on_end = false;

@@ -39,6 +39,7 @@ struct rig_channel {
 	bool close_on_open;
 	bool disconnect_on_data;
 	bool reopen_on_end;
+	struct rig_channel *close_on_end;
 	struct buf outgoing; /* sent from opened and credit */
 };
 
