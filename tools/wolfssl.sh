@@ -13,18 +13,30 @@ flags=(--disable-shared --enable-static --disable-examples --disable-crypttests
 	--enable-tlsv10 --enable-oldtls --enable-sni --enable-alpn --enable-session-ticket --enable-supportedcurves
 	--enable-certgen --enable-certext --enable-certreq --enable-keygen --enable-pkcs12 --enable-rc2 --enable-des3 --enable-md5
 	--enable-pkcallbacks --enable-cryptocb --enable-asynccrypt
-	--enable-aesgcm=small --disable-sha512-drbg --disable-mlkem)
-cflags='-O2 -g -fPIC -DWOLFSSL_STATIC_RSA -DWOLFSSL_ALT_NAMES -DWOLFSSL_NO_GETPID'
+	--enable-aesgcm=small --disable-hashdrbg --disable-mlkem)
+# Random octets come from core/crypto.c (crypto_wolfssl_random), so that a record costs no DRBG run and a session holds no
+# DRBG. The verify callback must see every peer's leaf certificate, good or bad, for pins and fingerprints.
+cflags='-O2 -g -fPIC -DWOLFSSL_STATIC_RSA -DWOLFSSL_ALT_NAMES -DWOLFSSL_NO_GETPID -DWOLFSSL_ALWAYS_VERIFY_CB'
+cflags+=' -DCUSTOM_RAND_GENERATE_BLOCK=crypto_wolfssl_random'
 
 say() { echo "wolfssl: $*" >&2; }
 
-# x86-only switches go on other machines; options a version does not know only make its configure print a warning
+# x86-only switches go on other machines
 case $(uname -m) in
 x86_64) ;;
 *) flags=("${flags[@]/--enable-intelasm/}"); flags=("${flags[@]/--enable-sp-asm/}") ;;
 esac
 
-recipe() { echo "$1 $2 ${flags[*]} $cflags $(uname -m) $(cc -dumpversion 2>/dev/null || true)" | sha256sum | cut -c1-12; }
+# Its configure refuses options that it does not know, and the asynchronous crypto of releases before 5.8 is an empty file.
+flags_for() { # version
+	local own=" ${flags[*]} "
+	case $1 in
+	5.[0-7].*) own=${own/ --enable-asynccrypt / }; own=${own/ --disable-mlkem / } ;;
+	esac
+	echo "$own"
+}
+
+recipe() { echo "$1 $2 $(flags_for "$1") $cflags $(uname -m) $(cc -dumpversion 2>/dev/null || true)" | sha256sum | cut -c1-12; }
 
 fetch() { # version sha256 -> archive in the cache, checked
 	local file=$cache/wolfssl-$1.tar.gz mirror codename
@@ -40,6 +52,19 @@ fetch() { # version sha256 -> archive in the cache, checked
 	mv "$file.part" "$file"
 }
 
+# "set -e" does not work in a function that is part of a condition, hence the chain
+compile() ( # version prefix folder
+	cd "$3" &&
+	printf '#ifndef __ASSEMBLER__\nint crypto_wolfssl_random(unsigned char *out, unsigned int n);\n#endif\n' >random_prototype.h &&
+	autoreconf -if &&
+	# shellcheck disable=SC2046
+	./configure --prefix="$2" $(flags_for "$1") CFLAGS="$cflags -include $3/random_prototype.h" &&
+	make -j"$(nproc)" src/libwolfssl.la &&
+	mkdir -p "$2.part/lib" "$2.part/include" &&
+	cp src/.libs/libwolfssl.a "$2.part/lib/" &&
+	cp -r wolfssl "$2.part/include/"
+)
+
 build() { # version prefix
 	local work
 	work=$(mktemp -d "$cache/build.XXXXXX")
@@ -47,15 +72,7 @@ build() { # version prefix
 	trap "rm -rf '$work'" EXIT
 	tar -C "$work" -xf "$cache/wolfssl-$1.tar.gz" --strip-components=1
 	say "building version $1 (about a minute); log: $cache/wolfssl-$1.log"
-	(
-		cd "$work"
-		autoreconf -if
-		./configure --prefix="$2" ${flags[@]} CFLAGS="$cflags"
-		make -j"$(nproc)" src/libwolfssl.la
-		mkdir -p "$2.part/lib" "$2.part/include"
-		cp src/.libs/libwolfssl.a "$2.part/lib/"
-		cp -r wolfssl "$2.part/include/"
-	) >"$cache/wolfssl-$1.log" 2>&1 || { rm -rf "$2.part"; say "the build failed; the log's end:"; tail -20 "$cache/wolfssl-$1.log" >&2; return 1; }
+	compile "$1" "$2" "$work" >"$cache/wolfssl-$1.log" 2>&1 || { rm -rf "$2.part"; say "the build failed; the log's end:"; tail -20 "$cache/wolfssl-$1.log" >&2; return 1; }
 	mv -T "$2.part" "$2" 2>/dev/null || rm -rf "$2.part" # somebody else was faster
 	rm -rf "$work"
 }
