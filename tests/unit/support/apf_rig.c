@@ -302,6 +302,26 @@ void rig_forward(struct rig *r)
 	assert_int_equal(apf_session_state(&r->s), APF_STATE_FORWARD);
 }
 
+void rig_begin(struct rig *r, const char *names, size_t piece)
+{
+	rig_init(r, NULL, piece);
+	rig_feed_vectors(r, names);
+	assert_int_equal(r->rc, 0);
+	buf_clear(&r->out);
+}
+
+void rig_closes(const char *names, const char *hex, enum apf_close_reason reason, uint32_t code)
+{
+	for (size_t piece = 0; piece < 2; piece++) {
+		struct rig r;
+
+		rig_begin(&r, names, piece);
+		rig_feed_hex(&r, hex);
+		rig_expect_closed(&r, reason, code);
+		rig_fini(&r);
+	}
+}
+
 static void send_outgoing(struct rig_channel *c)
 {
 	size_t n = apf_channel_send(c->ch, buf_span(&c->outgoing), c->rig->now);

@@ -64,6 +64,10 @@ void rig_expect_nothing(struct rig *r);
 /* rig_expect_closed: closed for this reason; sent DISCONNECT code (0: nothing at all) and nothing else. */
 void rig_expect_closed(struct rig *r, enum apf_close_reason reason, uint32_t code);
 void rig_expect_alive(struct rig *r); /* open, and a keep-alive request is answered */
+/* rig_begin: a fresh firmware tunnel that these vectors have been fed to; what it sent is forgotten. */
+void rig_begin(struct rig *r, const char *names, size_t piece);
+/* rig_closes: after these vectors, this input closes the tunnel for this reason; whole and octet by octet. */
+void rig_closes(const char *names, const char *hex, enum apf_close_reason reason, uint32_t code);
 /* rig_forward: through hello and authentication to T_FWD with port 16992 and 16993 forwarded. */
 void rig_forward(struct rig *r);
 void rig_open(struct rig *r, struct rig_channel *c, uint32_t window);
