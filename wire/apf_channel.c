@@ -54,7 +54,7 @@ uint32_t apf_channel_credit(const struct apf_channel *ch)
 const char *apf_channel_end_label(enum apf_channel_end why)
 {
 	static const char *const labels[] = {
-#define X(name, label) [name] = label,
+#define X(name, label) [name] = (label),
 		APF_CHANNEL_END_LIST(X)
 #undef X
 	};

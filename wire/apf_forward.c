@@ -19,9 +19,10 @@ int apf_forwards_find(const struct apf_forwards *f, uint32_t port)
 
 struct span apf_forwards_host(const struct apf_forwards *f, int i)
 {
-	const uint8_t *p = f->hosts + f->host_at[i];
+	const uint8_t *p;
 
-	ASSERT(i >= 0 && i < f->n);
+	ASSERT(i >= 0 && i < f->n && f->hosts != NULL);
+	p = f->hosts + f->host_at[i];
 	return span_of(p + 1, p[0]);
 }
 

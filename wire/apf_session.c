@@ -57,7 +57,7 @@ const char *apf_close_text(enum apf_close_reason r)
 const char *apf_glitch_label(enum apf_glitch g)
 {
 	static const char *const labels[] = {
-#define X(name, label) [name] = label,
+#define X(name, label) [name] = (label),
 		APF_GLITCH_LIST(X)
 #undef X
 	};
