@@ -15,16 +15,23 @@ struct loop_opts {
 	unsigned index;	 /* worker number, for names and metrics */
 	bool force_min;	 /* use only what kernel 6.1 has (also with CAUSEWAY_URING=min in the environment) */
 	unsigned pin_cpu; /* CPU + 1 to pin the thread to, 0 none */
+	unsigned recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
 };
 
 /* loop_new / loop_free: any thread. The ring itself is made by loop_run in its own thread. */
 struct loop *loop_new(const struct loop_opts *opts);
 void loop_free(struct loop *l);
 
-/* loop_run: runs until loop_stop and until no operation is in flight. Returns 0, or a negative error if the ring cannot be made. */
+/*
+ * loop_run: runs until loop_stop, then cancels the fibers that are left and runs until they have ended, then closes the
+ * connections and listeners that are left and runs until no operation is in flight. Timers still armed are forgotten.
+ * Returns 0, or a negative error if the ring cannot be made.
+ */
 int loop_run(struct loop *l) MUST_CHECK;
-/* loop_stop: any thread. The loop ends after its present iteration. */
+/* loop_stop: any thread, also in a signal handler. */
 void loop_stop(struct loop *l);
+/* loop_stopping: loop_stop was called. Any thread. */
+bool loop_stopping(const struct loop *l);
 
 /* loop_current: the loop of the calling thread, NULL outside one. */
 struct loop *loop_current(void);
@@ -45,8 +52,11 @@ struct task {
 	void (*run)(struct task *t);
 };
 
-/* loop_post: any thread. Runs t->run on l's thread in the order of posting by one thread. */
-void loop_post(struct loop *l, struct task *t);
+/*
+ * loop_post: any thread. Runs t->run on l's thread in the order of posting by one thread. Works before loop_run, too. False: the
+ * loop has ended (loop_run returned) and t will never run; whoever knows that the loop is running may ignore it.
+ */
+bool loop_post(struct loop *l, struct task *t);
 /* loop_defer: loop thread only: the same for this loop, later in this iteration, without a wake-up. */
 void loop_defer(struct loop *l, struct task *t);
 
@@ -62,3 +72,15 @@ void timer_set(struct loop *l, struct timer *t, uint64_t at_ms);
 /* timer_cancel: disarms; harmless if not armed. */
 void timer_cancel(struct loop *l, struct timer *t);
 bool timer_armed(const struct timer *t);
+
+/* What a loop has done and holds. Everything but the last group only grows. */
+struct loop_stats {
+	uint64_t iterations, tasks, timers;
+	uint64_t enters, completions, cq_overflows, no_buffers, doorbells, submit_failures; /* see struct io_counters */
+	uint64_t fibers_started, fibers_refused;
+	uint64_t conns_opened, accept_errors, handshakes_done, handshakes_failed, bytes_in, bytes_out;
+	/* present values */
+	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size;
+};
+/* loop_stats_read: any thread; values are each right but not from one instant. */
+void loop_stats_read(const struct loop *l, struct loop_stats *out);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* loops.c: loops in tests. */
+#include "tests/unit/support/loops.h"
+#include "tests/unit/support/test.h"
+
+#include <dirent.h>
+
+bool loops_min;
+
+int loops_full_setup(void **state)
+{
+	(void)state;
+	loops_min = false;
+	return 0;
+}
+
+int loops_min_setup(void **state)
+{
+	(void)state;
+	loops_min = true;
+	return 0;
+}
+
+struct loop *loops_new(unsigned recv_buffers)
+{
+	const struct loop_opts opts = {.force_min = loops_min, .recv_buffers = recv_buffers};
+	struct loop *l = loop_new(&opts);
+
+	assert_non_null(l);
+	return l;
+}
+
+struct start {
+	struct task task;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void run_start(struct task *t)
+{
+	struct start *s = container_of(t, struct start, task);
+
+	s->fn(s->arg);
+}
+
+void loops_run_here(struct loop *l, void (*start)(void *arg), void *arg)
+{
+	struct start s = {.task = {.run = run_start}, .fn = start, .arg = arg};
+
+	assert_true(loop_post(l, &s.task));
+	assert_int_equal(loop_run(l), 0);
+	loop_free(l);
+}
+
+static void *thread_main(void *arg)
+{
+	struct loops_thread *t = arg;
+	static int failed;
+
+	return loop_run(t->loop) == 0 ? NULL : &failed;
+}
+
+void loops_start(struct loops_thread *t)
+{
+	t->loop = loops_new(0);
+	assert_int_equal(pthread_create(&t->thread, NULL, thread_main, t), 0);
+}
+
+void loops_join(struct loops_thread *t)
+{
+	void *failed = NULL;
+
+	loop_stop(t->loop);
+	assert_int_equal(pthread_join(t->thread, &failed), 0);
+	assert_null(failed);
+	loop_free(t->loop);
+}
+
+unsigned loops_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
