@@ -19,10 +19,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define NONCE_SIZE	 12
-#define TAG_SIZE	 16
+#define NONCE_SIZE       12
+#define TAG_SIZE         16
 #define RANDOM_POOL_SIZE 1024 /* a getrandom of this size costs about as much as one of 32 octets */
-#define UPDATE_MAX	 (1u << 30) /* wolfCrypt's lengths are 32 bits wide */
+#define UPDATE_MAX       (1u << 30) /* wolfCrypt's lengths are 32 bits wide */
 
 static const struct {
 	enum wc_HashType type;
@@ -110,9 +110,11 @@ void hkdf_sha256(struct span key, struct span salt, const char *info, uint8_t *o
 	static const uint8_t none[1];
 
 	crypto_init();
-	ASSERT(n > 0 && n <= 255 * WC_SHA256_DIGEST_SIZE && key.len <= UPDATE_MAX && salt.len <= UPDATE_MAX);
-	ASSERT(wc_HKDF(WC_SHA256, key.len > 0 ? key.ptr : none, (word32)key.len, salt.len > 0 ? salt.ptr : NULL,
-		       (word32)salt.len, (const byte *)info, (word32)strlen(info), out, (word32)n) == 0);
+	ASSERT(n > 0 && n <= 255 * WC_SHA256_DIGEST_SIZE && key.len <= UPDATE_MAX &&
+	       salt.len <= UPDATE_MAX);
+	ASSERT(wc_HKDF(WC_SHA256, key.len > 0 ? key.ptr : none, (word32)key.len,
+	               salt.len > 0 ? salt.ptr : NULL, (word32)salt.len, (const byte *)info,
+	               (word32)strlen(info), out, (word32)n) == 0);
 }
 
 /*
@@ -146,7 +148,8 @@ static void from_kernel(uint8_t *out, size_t n)
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		ASSERT(got > 0); /* cannot fail once the kernel has been seeded; without randomness nothing may go on */
+		ASSERT(got >
+		       0); /* cannot fail once the kernel has been seeded; without randomness nothing may go on */
 		out += got;
 		n -= (size_t)got;
 	}
@@ -205,8 +208,8 @@ void aead_seal(const uint8_t key[SEAL_KEY_SIZE], struct span aad, struct span pl
 
 	gcm_begin(&aes, key, aad.len, plain.len);
 	random_bytes(nonce, NONCE_SIZE);
-	ASSERT(wc_AesGcmEncrypt(&aes, text, plain.ptr, (word32)plain.len, nonce, NONCE_SIZE, tag, TAG_SIZE, aad.ptr,
-				(word32)aad.len) == 0);
+	ASSERT(wc_AesGcmEncrypt(&aes, text, plain.ptr, (word32)plain.len, nonce, NONCE_SIZE, tag,
+	                        TAG_SIZE, aad.ptr, (word32)aad.len) == 0);
 	gcm_end(&aes);
 }
 
@@ -221,7 +224,7 @@ int aead_open(const uint8_t key[SEAL_KEY_SIZE], struct span aad, struct span sea
 	n = sealed.len - SEAL_OVERHEAD;
 	gcm_begin(&aes, key, aad.len, n);
 	r = wc_AesGcmDecrypt(&aes, out, sealed.ptr + NONCE_SIZE, (word32)n, sealed.ptr, NONCE_SIZE,
-			     sealed.ptr + NONCE_SIZE + n, TAG_SIZE, aad.ptr, (word32)aad.len);
+	                     sealed.ptr + NONCE_SIZE + n, TAG_SIZE, aad.ptr, (word32)aad.len);
 	gcm_end(&aes);
 	if (r == 0)
 		return 0;

@@ -39,4 +39,5 @@ uint64_t random_u64(void);
  * messages a key (random nonces). Lengths up to 1 GiB.
  */
 void aead_seal(const uint8_t key[SEAL_KEY_SIZE], struct span aad, struct span plain, uint8_t *out);
-int aead_open(const uint8_t key[SEAL_KEY_SIZE], struct span aad, struct span sealed, uint8_t *out) MUST_CHECK;
+int aead_open(const uint8_t key[SEAL_KEY_SIZE], struct span aad, struct span sealed,
+              uint8_t *out) MUST_CHECK;

@@ -78,7 +78,8 @@ static bool two_digits(struct cur *c, int *out)
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar; years are counted from March so that the leap day is last. */
 static int64_t days_from_date(int64_t year, int month, int day)
 {
-	int64_t y = month > 2 ? year : year - 1, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
+	int64_t y = month > 2 ? year : year - 1, era = (y >= 0 ? y : y - 399) / 400,
+		of_era = y - era * 400;
 	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
 
 	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -91,16 +92,19 @@ int der_time(const struct der *d, int64_t *out_s)
 
 	if (d->tag != DER_UTC_TIME && (d->tag != DER_GENERALIZED_TIME || !two_digits(&c, &century)))
 		return -ERR_CORRUPT;
-	if (!two_digits(&c, &year) || !two_digits(&c, &month) || !two_digits(&c, &day) || !two_digits(&c, &hour) ||
-	    !two_digits(&c, &minute) || !two_digits(&c, &second))
+	if (!two_digits(&c, &year) || !two_digits(&c, &month) || !two_digits(&c, &day) ||
+	    !two_digits(&c, &hour) || !two_digits(&c, &minute) || !two_digits(&c, &second))
 		return -ERR_CORRUPT;
 	if (cur_u8(&c) != 'Z' || c.left != 0)
 		return -ERR_CORRUPT;
-	if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+	if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+	    second > 60)
 		return -ERR_CORRUPT;
 	if (d->tag == DER_UTC_TIME)
 		century = year < 50 ? 20 : 19;
-	*out_s = ((days_from_date(century * 100 + year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+	*out_s = ((days_from_date(century * 100 + year, month, day) * 24 + hour) * 60 + minute) *
+	                 60 +
+	         second;
 	return 0;
 }
 
@@ -111,7 +115,10 @@ void der_put(struct buf *out, uint8_t tag, struct span body)
 	if (body.len < 0x80) {
 		buf_put_u8(out, (uint8_t)body.len);
 	} else {
-		uint8_t octets = body.len > 0xffffff ? 4 : body.len > 0xffff ? 3 : body.len > 0xff ? 2 : 1;
+		uint8_t octets = body.len > 0xffffff ? 4
+		                 : body.len > 0xffff ? 3
+		                 : body.len > 0xff   ? 2
+		                                     : 1;
 
 		buf_put_u8(out, 0x80 | octets);
 		while (octets-- > 0)

@@ -23,7 +23,7 @@ enum {
 	DER_BMP = 0x1e,
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31,
-	DER_CONTEXT = 0x80,	       /* | number: implicit, primitive */
+	DER_CONTEXT = 0x80,            /* | number: implicit, primitive */
 	DER_CONTEXT_CONSTRUCTED = 0xa0 /* | number */
 };
 

@@ -17,7 +17,8 @@ void pem_encode(const char *label, struct span der, struct buf *out)
 
 	buf_printf(out, "%s%s%s\n", begin_mark, label, dashes);
 	for (size_t i = 0; i < der.len; i += LINE_OCTETS) {
-		(void)base64_encode(line, span_of(der.ptr + i, MIN(der.len - i, LINE_OCTETS)), true);
+		(void)base64_encode(line, span_of(der.ptr + i, MIN(der.len - i, LINE_OCTETS)),
+		                    true);
 		buf_put_str(out, line);
 		buf_put_u8(out, '\n');
 	}
@@ -94,8 +95,8 @@ int pem_decode(struct span text, const char *label, size_t nth, struct buf *out)
 			return -ERR_CORRUPT;
 		if (!label_wanted(found, label) || nth-- > 0)
 			continue;
-		if (!cut(&text, end_mark, &body) || !cut(&text, dashes, &end_label) || end_label.len != found.len ||
-		    memcmp(end_label.ptr, found.ptr, found.len) != 0)
+		if (!cut(&text, end_mark, &body) || !cut(&text, dashes, &end_label) ||
+		    end_label.len != found.len || memcmp(end_label.ptr, found.ptr, found.len) != 0)
 			return -ERR_CORRUPT;
 		if (label == NULL && ends_with(found, "ENCRYPTED PRIVATE KEY"))
 			return -ERR_UNSUPPORTED;

@@ -64,7 +64,7 @@ static bool keep_peer(struct tls *t, struct span der)
 	return true;
 }
 
-/* Called for the leaf (depth 0) always, for the other certificates of the chain when something is wrong with them. */
+/* Called for the leaf (depth 0) always, even if none was sent; for the other certificates of the chain when something is wrong with them. */
 int tls_on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 {
 	struct tls *t = store->userCtx;
@@ -77,7 +77,8 @@ int tls_on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 	if (store->error_depth != 0)
 		return 1;
 	if (store->totalCerts < 1 || store->certs == NULL)
-		return 0;
+		return ok &&
+		       t->ctx->server; /* a client without a certificate: wolfSSL knows whether it needs one */
 	leaf = span_of(store->certs[0].buffer, store->certs[0].length);
 	if (!keep_peer(t, leaf)) {
 		t->verify_error = ASN_PARSE_E;
@@ -102,8 +103,8 @@ static bool set_name(struct tls *t, const char *server_name)
 		return false;
 	if (x509_ip_parse(server_name, ip) != 0) /* RFC 6066 3: no addresses */
 		return true;
-	return wolfSSL_UseSNI(t->ssl, WOLFSSL_SNI_HOST_NAME, server_name, (unsigned short)strlen(server_name)) ==
-	       WOLFSSL_SUCCESS;
+	return wolfSSL_UseSNI(t->ssl, WOLFSSL_SNI_HOST_NAME, server_name,
+	                      (unsigned short)strlen(server_name)) == WOLFSSL_SUCCESS;
 }
 
 static bool set_alpn(struct tls *t)
@@ -113,7 +114,8 @@ static bool set_alpn(struct tls *t)
 	if (t->ctx->alpn[0] == '\0')
 		return true;
 	memcpy(list, t->ctx->alpn, sizeof(list));
-	return wolfSSL_UseALPN(t->ssl, list, (unsigned)strlen(list), WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
+	return wolfSSL_UseALPN(t->ssl, list, (unsigned)strlen(list),
+	                       WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
 }
 
 struct tls *tls_new(struct tls_ctx *ctx, const char *server_name, tls_output_fn *output, void *arg)
@@ -251,7 +253,8 @@ void tls_close(struct tls *t)
 	if (!t->established || t->failed || t->close_sent)
 		return;
 	t->close_sent = true;
-	(void)wolfSSL_shutdown(t->ssl); /* once only: the first call sends, a second one would read */
+	(void)wolfSSL_shutdown(
+		t->ssl); /* once only: the first call sends, a second one would read */
 }
 
 void tls_info(const struct tls *t, struct tls_info *out)
@@ -275,7 +278,8 @@ void tls_info(const struct tls *t, struct tls_info *out)
 	out->cipher = wolfSSL_get_cipher_name(t->ssl);
 	if (out->cipher == NULL)
 		out->cipher = "";
-	if (t->ctx->alpn[0] != '\0' && wolfSSL_ALPN_GetProtocol(t->ssl, &name, &n) == WOLFSSL_SUCCESS && name != NULL)
+	if (t->ctx->alpn[0] != '\0' &&
+	    wolfSSL_ALPN_GetProtocol(t->ssl, &name, &n) == WOLFSSL_SUCCESS && name != NULL)
 		(void)str_copy_span(out->alpn, sizeof(out->alpn), span_of(name, n));
 	out->peer_cert = t->peer != NULL;
 }

@@ -15,8 +15,8 @@ enum tls_profile {
 };
 
 enum tls_verify {
-	TLS_VERIFY_NONE,     /* client: accept any certificate; the caller checks the pin with tls_peer_sha256 */
-	TLS_VERIFY_CA,	     /* client: chain to ca_pem and match server_name. server: ask for a certificate, must chain if sent */
+	TLS_VERIFY_NONE, /* client: accept any certificate; the caller checks the pin with tls_peer_sha256 */
+	TLS_VERIFY_CA, /* client: chain to ca_pem and match server_name. server: ask for a certificate, must chain if sent */
 	TLS_VERIFY_REQUIRED, /* server: a client certificate that chains to ca_pem must be sent */
 };
 
@@ -27,8 +27,10 @@ struct tls_ctx_opts {
 	struct span key_pem;
 	struct span ca_pem; /* trust anchors for verify */
 	enum tls_verify verify;
-	const char *alpn;	/* comma-separated in order of preference, for example "h2,http/1.1"; NULL none */
-	const char *ciphers;	/* replaces the profile's list (tests and the simulator); NULL the profile's own */
+	const char *
+		alpn; /* comma-separated in order of preference, for example "h2,http/1.1"; NULL none */
+	const char *
+		ciphers; /* replaces the profile's list (tests and the simulator); NULL the profile's own */
 	int min_version, max_version; /* 0x0301..0x0304, 0: the profile's own */
 	bool tickets;
 };
@@ -72,8 +74,8 @@ void tls_close(struct tls *t);
 struct tls_info {
 	const char *version; /* "TLSv1.2"; static string */
 	const char *cipher;  /* static string */
-	char alpn[16];	     /* selected protocol or "" */
-	bool peer_cert;	     /* the peer sent one (servers: and it chained) */
+	char alpn[16];       /* selected protocol or "" */
+	bool peer_cert;      /* the peer sent one (servers: and it chained) */
 };
 void tls_info(const struct tls *t, struct tls_info *out);
 

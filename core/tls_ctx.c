@@ -16,20 +16,24 @@
 
 #define VERSION_MIN 0x0301
 #define VERSION_MAX 0x0304
-#define PEM_MAX	    (1024 * 1024)
+#define PEM_MAX     (1024 * 1024)
 
 #define SUITES_13 "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
-#define SUITES_AEAD                                                                                                        \
-	SUITES_13 ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:"                \
-		  "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-CHACHA20-POLY1305"
+#define SUITES_AEAD                                                                              \
+	SUITES_13 ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-" \
+	          "GCM-SHA384:"                                                                  \
+		  "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-"       \
+	          "CHACHA20-POLY1305"
 
 /*
  * The RSA key exchange and CBC suites are what devices of the generations 11 and 12 offer (apf.md T6, T7); a version below
  * 1.2 only ever gets the SHA-1 ones of them.
  */
-#define SUITES_DEVICES                                                                                                     \
-	SUITES_AEAD ":ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA:"          \
-		    "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA"
+#define SUITES_DEVICES                                                                             \
+	SUITES_AEAD ":ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA:ECDHE-" \
+	            "RSA-AES256-SHA:"                                                              \
+		    "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:"  \
+	            "AES256-SHA"
 
 static const struct {
 	int min_version;
@@ -68,17 +72,21 @@ static bool fail(struct buf *why, const char *what, int code)
 
 static bool set_versions(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, struct buf *why)
 {
-	ctx->min_version = opts->min_version != 0 ? opts->min_version : profiles[opts->profile].min_version;
+	ctx->min_version =
+		opts->min_version != 0 ? opts->min_version : profiles[opts->profile].min_version;
 	ctx->max_version = opts->max_version != 0 ? opts->max_version : VERSION_MAX;
-	if (ctx->min_version >= VERSION_MIN && ctx->max_version <= VERSION_MAX && ctx->min_version <= ctx->max_version)
+	if (ctx->min_version >= VERSION_MIN && ctx->max_version <= VERSION_MAX &&
+	    ctx->min_version <= ctx->max_version)
 		return true;
-	buf_printf(why, "no TLS version between 0x%04x and 0x%04x", (unsigned)ctx->min_version, (unsigned)ctx->max_version);
+	buf_printf(why, "no TLS version between 0x%04x and 0x%04x", (unsigned)ctx->min_version,
+	           (unsigned)ctx->max_version);
 	return false;
 }
 
 static bool set_protocol(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, struct buf *why)
 {
-	static const int versions[] = {WOLFSSL_TLSV1, WOLFSSL_TLSV1_1, WOLFSSL_TLSV1_2, WOLFSSL_TLSV1_3};
+	static const int versions[] = {WOLFSSL_TLSV1, WOLFSSL_TLSV1_1, WOLFSSL_TLSV1_2,
+	                               WOLFSSL_TLSV1_3};
 	const char *suites = opts->ciphers != NULL ? opts->ciphers : profiles[opts->profile].suites;
 	WOLFSSL_METHOD *method = method_for(ctx);
 	int r;
@@ -100,7 +108,8 @@ static bool set_protocol(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, s
 	/* a resumed session has no client certificate, so that tickets and client certificates exclude each other */
 	if (ctx->server && (!opts->tickets || opts->verify != TLS_VERIFY_NONE)) {
 		(void)wolfSSL_CTX_NoTicketTLSv12(ctx->wolf);
-		(void)wolfSSL_CTX_no_ticket_TLSv13(ctx->wolf); /* refuses below 1.3, where there is nothing to switch off */
+		(void)wolfSSL_CTX_no_ticket_TLSv13(
+			ctx->wolf); /* refuses below 1.3, where there is nothing to switch off */
 	}
 	return true;
 }
@@ -119,9 +128,11 @@ static bool set_identity(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, s
 	r = wolfSSL_CTX_use_certificate_chain_buffer(ctx->wolf, cert.ptr, (long)cert.len);
 	if (r != WOLFSSL_SUCCESS)
 		return fail(why, "the certificate cannot be used", r);
-	r = wolfSSL_CTX_use_PrivateKey_buffer(ctx->wolf, key.ptr, (long)key.len, WOLFSSL_FILETYPE_PEM);
+	r = wolfSSL_CTX_use_PrivateKey_buffer(ctx->wolf, key.ptr, (long)key.len,
+	                                      WOLFSSL_FILETYPE_PEM);
 	if (r != WOLFSSL_SUCCESS)
-		return fail(why, "the private key cannot be used (PEM, not encrypted, RSA or EC)", r);
+		return fail(why, "the private key cannot be used (PEM, not encrypted, RSA or EC)",
+		            r);
 	r = wolfSSL_CTX_check_private_key(ctx->wolf);
 	if (r != WOLFSSL_SUCCESS) {
 		buf_put_str(why, "the private key does not belong to the certificate");
@@ -136,17 +147,21 @@ static bool set_trust(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, stru
 
 	if (opts->verify != TLS_VERIFY_NONE) {
 		if (opts->ca_pem.len == 0 || opts->ca_pem.len > PEM_MAX) {
-			buf_put_str(why, "trust anchors are needed to check the peer's certificate");
+			buf_put_str(why,
+			            "trust anchors are needed to check the peer's certificate");
 			return false;
 		}
-		r = wolfSSL_CTX_load_verify_buffer(ctx->wolf, opts->ca_pem.ptr, (long)opts->ca_pem.len, WOLFSSL_FILETYPE_PEM);
+		r = wolfSSL_CTX_load_verify_buffer(ctx->wolf, opts->ca_pem.ptr,
+		                                   (long)opts->ca_pem.len, WOLFSSL_FILETYPE_PEM);
 		if (r != WOLFSSL_SUCCESS)
 			return fail(why, "the trust anchors cannot be used", r);
 		mode = WOLFSSL_VERIFY_PEER;
 		if (ctx->server && opts->verify == TLS_VERIFY_REQUIRED)
 			mode |= WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	}
-	wolfSSL_CTX_set_verify(ctx->wolf, mode, ctx->server && opts->verify == TLS_VERIFY_NONE ? NULL : tls_on_verify);
+	wolfSSL_CTX_set_verify(ctx->wolf, mode,
+	                       ctx->server && opts->verify == TLS_VERIFY_NONE ? NULL
+	                                                                      : tls_on_verify);
 	return true;
 }
 
@@ -167,8 +182,8 @@ struct tls_ctx *tls_ctx_new(const struct tls_ctx_opts *opts, struct buf *why)
 		tls_ctx_unref(ctx);
 		return NULL;
 	}
-	if (!set_versions(ctx, opts, why) || !set_protocol(ctx, opts, why) || !set_identity(ctx, opts, why) ||
-	    !set_trust(ctx, opts, why)) {
+	if (!set_versions(ctx, opts, why) || !set_protocol(ctx, opts, why) ||
+	    !set_identity(ctx, opts, why) || !set_trust(ctx, opts, why)) {
 		tls_ctx_unref(ctx);
 		return NULL;
 	}

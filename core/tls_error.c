@@ -9,13 +9,13 @@
 
 #include <string.h>
 
-#define RECORD_HANDSHAKE	22
-#define HELLO_CLIENT		1
-#define EXT_SUPPORTED_VERSIONS	43
-#define VERSION_TLS_MIN		0x0300
-#define VERSION_TLS12		0x0303
-#define VERSION_TLS13		0x0304
-#define RANDOM_SIZE		32
+#define RECORD_HANDSHAKE       22
+#define HELLO_CLIENT           1
+#define EXT_SUPPORTED_VERSIONS 43
+#define VERSION_TLS_MIN        0x0300
+#define VERSION_TLS12          0x0303
+#define VERSION_TLS13          0x0304
+#define RANDOM_SIZE            32
 
 /* The fields of a ClientHello in their order (RFC 5246 7.4.1.2, RFC 8446 4.1.2) */
 enum phase {
@@ -105,7 +105,8 @@ static void on_field(struct tls_hello *h)
 		break;
 	case HELLO_SUITES:
 		h->list_left = (uint16_t)h->field;
-		expect(h, h->list_left >= 2 ? HELLO_SUITE : HELLO_COMPRESSION, h->list_left >= 2 ? 2 : 1);
+		expect(h, h->list_left >= 2 ? HELLO_SUITE : HELLO_COMPRESSION,
+		       h->list_left >= 2 ? 2 : 1);
 		break;
 	case HELLO_SUITE:
 		on_suite(h);
@@ -236,8 +237,9 @@ static bool explain_first(const struct tls_hello *h, struct buf *out)
 	else if ((f[0] & 0x80) != 0 && f[2] == HELLO_CLIENT)
 		buf_put_str(out, "the peer sent an SSLv2 ClientHello");
 	else
-		buf_printf(out, "the peer does not speak TLS (first octets %02x %02x %02x %02x %02x)", f[0], f[1], f[2],
-			   f[3], f[4]);
+		buf_printf(out,
+		           "the peer does not speak TLS (first octets %02x %02x %02x %02x %02x)",
+		           f[0], f[1], f[2], f[3], f[4]);
 	return true;
 }
 
@@ -246,7 +248,8 @@ static void explain_version(const struct tls *t, struct buf *out)
 	buf_put_str(out, "no common version");
 	if (t->hello != NULL && t->hello->version_max != 0)
 		buf_printf(out, " (the peer offers up to %s, this side wants %s or later)",
-			   tls_version_name(t->hello->version_max), tls_version_name(t->ctx->min_version));
+		           tls_version_name(t->hello->version_max),
+		           tls_version_name(t->ctx->min_version));
 }
 
 static void explain_suites(const struct tls *t, struct buf *out)
@@ -333,9 +336,11 @@ void tls_explain(struct tls *t, int code, struct buf *out)
 		buf_printf(out, "alert %d %s from the peer", alert, alert_name(alert));
 	else if (t->verify_error != 0)
 		explain_verify(t->verify_error, out);
-	else if (t->hello != NULL && t->hello->version_max != 0 && t->hello->version_max < t->ctx->min_version)
+	else if (t->hello != NULL && t->hello->version_max != 0 &&
+	         t->hello->version_max < t->ctx->min_version)
 		explain_version(t, out);
-	else if (t->established && (code == OUT_OF_ORDER_E || code == DUPLICATE_MSG_E || code == SECURE_RENEGOTIATION_E))
+	else if (t->established && (code == OUT_OF_ORDER_E || code == DUPLICATE_MSG_E ||
+	                            code == SECURE_RENEGOTIATION_E))
 		buf_put_str(out, "the peer asked to renegotiate, which is refused");
 	else
 		explain_code(t, code, out);

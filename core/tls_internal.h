@@ -12,8 +12,9 @@
 
 #include <stdatomic.h>
 
-#define TLS_FIRST_MAX	5 /* octets of a record header */
-#define TLS_SUITES_KEPT 6 /* of the client's cipher suites, for the reason "no common cipher suite" */
+#define TLS_FIRST_MAX 5 /* octets of a record header */
+#define TLS_SUITES_KEPT \
+	6 /* of the client's cipher suites, for the reason "no common cipher suite" */
 
 /*
  * What the peer said first, for tls_error; it lives until the session is established. A server walks through the first
@@ -25,10 +26,10 @@ struct tls_hello {
 	uint8_t phase, next; /* enum of tls_error.c */
 	uint8_t suites_len;
 	bool more_suites;
-	uint16_t need;		    /* octets until the present field is complete */
-	uint16_t list_left;	    /* octets of the present list */
-	uint16_t record_left;	    /* octets of the first record */
-	uint16_t version_max;	    /* 0: not known */
+	uint16_t need;        /* octets until the present field is complete */
+	uint16_t list_left;   /* octets of the present list */
+	uint16_t record_left; /* octets of the first record */
+	uint16_t version_max; /* 0: not known */
 	uint16_t suites[TLS_SUITES_KEPT];
 	uint32_t field;
 };
@@ -53,13 +54,13 @@ struct tls {
 	struct tls_ctx *ctx;
 	tls_output_fn *output;
 	void *arg;
-	struct span in;		  /* borrowed ciphertext, not yet taken */
-	struct tls_hello *hello;  /* NULL once established */
-	struct tls_peer *peer;	  /* NULL if the peer sent no certificate */
-	char *server_name;	  /* clients; NULL once established */
-	char *error;		  /* NULL if the session has not failed */
-	int output_error;	  /* what output returned */
-	int verify_error;	  /* why the certificate was refused: wolfSSL's code */
+	struct span in;          /* borrowed ciphertext, not yet taken */
+	struct tls_hello *hello; /* NULL once established */
+	struct tls_peer *peer;   /* NULL if the peer sent no certificate */
+	char *server_name;       /* clients; NULL once established */
+	char *error;             /* NULL if the session has not failed */
+	int output_error;        /* what output returned */
+	int verify_error;        /* why the certificate was refused: wolfSSL's code */
 	bool established, failed, closed, close_sent;
 };
 

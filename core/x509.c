@@ -19,12 +19,13 @@
 #include <string.h>
 #include <strings.h>
 
-#define SERIAL_MAX	 32
+#define SERIAL_MAX       32
 #define NAME_ENTRIES_MAX 64 /* RDNs, SAN entries and extensions looked at */
 
 static bool is_oid(const struct der *d, struct span oid)
 {
-	return d->tag == DER_OID && d->body.len == oid.len && memcmp(d->body.ptr, oid.ptr, oid.len) == 0;
+	return d->tag == DER_OID && d->body.len == oid.len &&
+	       memcmp(d->body.ptr, oid.ptr, oid.len) == 0;
 }
 
 static bool split_validity(struct span s, struct x509_parts *p)
@@ -159,10 +160,12 @@ int x509_read(struct span der, struct x509_info *info)
 	struct x509_parts p;
 
 	*info = (struct x509_info){0};
-	if (!x509_split(der, &p) || !read_common_name(p.subject, info->subject_cn, sizeof(info->subject_cn)) ||
+	if (!x509_split(der, &p) ||
+	    !read_common_name(p.subject, info->subject_cn, sizeof(info->subject_cn)) ||
 	    !read_common_name(p.issuer, info->issuer_cn, sizeof(info->issuer_cn)))
 		return -ERR_CORRUPT;
-	if (der_time(&p.not_before, &info->not_before_s) != 0 || der_time(&p.not_after, &info->not_after_s) != 0)
+	if (der_time(&p.not_before, &info->not_before_s) != 0 ||
+	    der_time(&p.not_after, &info->not_after_s) != 0)
 		return -ERR_CORRUPT;
 	if (p.serial.len > 1 && p.serial.ptr[0] == 0)
 		p.serial = span_of(p.serial.ptr + 1, p.serial.len - 1);
@@ -192,7 +195,8 @@ static bool dns_matches(struct span pattern, struct span host)
 	if (same_text(pattern, host))
 		return true;
 	dot = memchr(host.ptr, '.', host.len);
-	if (pattern.len < 3 || pattern.ptr[0] != '*' || pattern.ptr[1] != '.' || dot == NULL || dot == host.ptr)
+	if (pattern.len < 3 || pattern.ptr[0] != '*' || pattern.ptr[1] != '.' || dot == NULL ||
+	    dot == host.ptr)
 		return false;
 	rest = span_of(dot, host.len - (size_t)(dot - host.ptr));
 	second = memchr(rest.ptr + 1, '.', rest.len - 1);
@@ -225,7 +229,8 @@ static int match_alt_names(const struct x509_parts *p, const char *host)
 	for (size_t i = 0; i < NAME_ENTRIES_MAX && der_next(&c, &d); i++) {
 		if (d.tag == (DER_CONTEXT | 7) || d.tag == (DER_CONTEXT | 2))
 			result = 0;
-		if (d.tag == (DER_CONTEXT | 7) && ip.len > 0 && d.body.len == ip.len && memcmp(d.body.ptr, octets, ip.len) == 0)
+		if (d.tag == (DER_CONTEXT | 7) && ip.len > 0 && d.body.len == ip.len &&
+		    memcmp(d.body.ptr, octets, ip.len) == 0)
 			return 1;
 		if (d.tag == (DER_CONTEXT | 2) && ip.len == 0 && dns_matches(d.body, name))
 			return 1;
@@ -244,7 +249,8 @@ bool x509_matches_host(struct span der, const char *host)
 	r = match_alt_names(&p, host);
 	if (r >= 0)
 		return r == 1;
-	return read_common_name(p.subject, cn, sizeof(cn)) && dns_matches(span_str(cn), span_str(host));
+	return read_common_name(p.subject, cn, sizeof(cn)) &&
+	       dns_matches(span_str(cn), span_str(host));
 }
 
 void x509_pair_init(struct x509_pair *p)
@@ -264,16 +270,17 @@ bool x509_key_matches(struct span cert_der, struct span key_der)
 	WOLFSSL_CTX *ctx;
 	bool ok;
 
-	if (cert_der.len == 0 || cert_der.len > X509_CERT_MAX || key_der.len == 0 || key_der.len > X509_KEY_MAX)
+	if (cert_der.len == 0 || cert_der.len > X509_CERT_MAX || key_der.len == 0 ||
+	    key_der.len > X509_KEY_MAX)
 		return false;
 	crypto_init();
 	ctx = wolfSSL_CTX_new(wolfTLSv1_2_server_method());
 	if (ctx == NULL)
 		return false;
-	ok = wolfSSL_CTX_use_certificate_buffer(ctx, cert_der.ptr, (long)cert_der.len, WOLFSSL_FILETYPE_ASN1) ==
-		     WOLFSSL_SUCCESS &&
-	     wolfSSL_CTX_use_PrivateKey_buffer(ctx, key_der.ptr, (long)key_der.len, WOLFSSL_FILETYPE_ASN1) ==
-		     WOLFSSL_SUCCESS &&
+	ok = wolfSSL_CTX_use_certificate_buffer(ctx, cert_der.ptr, (long)cert_der.len,
+	                                        WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS &&
+	     wolfSSL_CTX_use_PrivateKey_buffer(ctx, key_der.ptr, (long)key_der.len,
+	                                       WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS &&
 	     wolfSSL_CTX_check_private_key(ctx) == WOLFSSL_SUCCESS;
 	wolfSSL_CTX_free(ctx);
 	return ok;

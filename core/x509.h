@@ -17,11 +17,12 @@ void x509_pair_init(struct x509_pair *p);
 void x509_pair_free(struct x509_pair *p);
 
 struct x509_leaf_opts {
-	const char *common_name;	  /* also becomes a SAN (DNS or IP, whichever it is) */
-	const char *const *alt_names;	  /* more DNS names and IP addresses, told apart by their form */
+	const char *common_name; /* also becomes a SAN (DNS or IP, whichever it is) */
+	const char *const
+		*alt_names; /* more DNS names and IP addresses, told apart by their form */
 	size_t alt_names_len;
 	int64_t not_before_s, not_after_s; /* Unix seconds */
-	bool client_auth;		  /* EKU clientAuth instead of serverAuth */
+	bool client_auth;                  /* EKU clientAuth instead of serverAuth */
 };
 
 /*
@@ -29,10 +30,12 @@ struct x509_leaf_opts {
  * these do not hold, -ERR_CORRUPT if the root cannot be read, -ERR_NOMEM. out is overwritten.
  */
 /* x509_make_root: self-signed RSA-3072, SHA-256, CA:true, keyCertSign + cRLSign, DER <= 4100 octets. Slow (seconds). */
-int x509_make_root(const char *common_name, int64_t not_before_s, int64_t not_after_s, struct x509_pair *out) MUST_CHECK;
+int x509_make_root(const char *common_name, int64_t not_before_s, int64_t not_after_s,
+                   struct x509_pair *out) MUST_CHECK;
 
 /* x509_make_leaf: RSA-2048, SHA-256, KU digitalSignature + keyEncipherment, SKI/AKI, random serial, issued by root. */
-int x509_make_leaf(const struct x509_pair *root, const struct x509_leaf_opts *opts, struct x509_pair *out) MUST_CHECK;
+int x509_make_leaf(const struct x509_pair *root, const struct x509_leaf_opts *opts,
+                   struct x509_pair *out) MUST_CHECK;
 
 struct x509_info {
 	char subject_cn[128];

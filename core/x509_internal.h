@@ -20,10 +20,11 @@ bool x509_find_extension(const struct x509_parts *p, struct span oid, struct spa
 #define X509_CERT_MAX (64 * 1024)
 #define X509_KEY_MAX  (16 * 1024)
 
-#define OID_SPAN(...) span_of((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
-#define OID_COMMON_NAME	      OID_SPAN(0x55, 0x04, 0x03)
+#define OID_SPAN(...) \
+	span_of((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+#define OID_COMMON_NAME       OID_SPAN(0x55, 0x04, 0x03)
 #define OID_SUBJECT_KEY_ID    OID_SPAN(0x55, 0x1d, 0x0e)
-#define OID_KEY_USAGE	      OID_SPAN(0x55, 0x1d, 0x0f)
+#define OID_KEY_USAGE         OID_SPAN(0x55, 0x1d, 0x0f)
 #define OID_SUBJECT_ALT_NAME  OID_SPAN(0x55, 0x1d, 0x11)
 #define OID_BASIC_CONSTRAINTS OID_SPAN(0x55, 0x1d, 0x13)
 #define OID_AUTHORITY_KEY_ID  OID_SPAN(0x55, 0x1d, 0x23)

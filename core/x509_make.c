@@ -20,18 +20,18 @@
 
 #include <string.h>
 
-#define ROOT_BITS     3072
-#define LEAF_BITS     2048
-#define RSA_BITS_MAX  4096
-#define EXPONENT      65537
-#define NAME_MAX_LEN  64 /* X.520's ub-common-name */
-#define SERIAL_SIZE   16
-#define KEY_ID_SIZE   20
-#define TIME_MAX_S    INT64_C(253402300799) /* 9999-12-31 23:59:59 */
-#define DIGEST_SIZE   32
+#define ROOT_BITS    3072
+#define LEAF_BITS    2048
+#define RSA_BITS_MAX 4096
+#define EXPONENT     65537
+#define NAME_MAX_LEN 64 /* X.520's ub-common-name */
+#define SERIAL_SIZE  16
+#define KEY_ID_SIZE  20
+#define TIME_MAX_S   INT64_C(253402300799) /* 9999-12-31 23:59:59 */
+#define DIGEST_SIZE  32
 
-#define OID_SHA256_RSA	OID_SPAN(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b)
-#define OID_SHA256	OID_SPAN(0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01)
+#define OID_SHA256_RSA  OID_SPAN(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b)
+#define OID_SHA256      OID_SPAN(0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01)
 #define OID_SERVER_AUTH OID_SPAN(0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01)
 #define OID_CLIENT_AUTH OID_SPAN(0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02)
 
@@ -47,8 +47,8 @@ struct content {
 static bool is_printable_string(const char *s)
 {
 	for (; *s != '\0'; s++)
-		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-		      strchr(" '()+,-./:=?", *s) != NULL))
+		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+		      (*s >= '0' && *s <= '9') || strchr(" '()+,-./:=?", *s) != NULL))
 			return false;
 	return true;
 }
@@ -71,7 +71,8 @@ static void put_name(struct buf *out, const char *common_name)
 	buf_init(&pair, X509_CERT_MAX);
 	buf_init(&set, X509_CERT_MAX);
 	der_put(&pair, DER_OID, OID_COMMON_NAME);
-	der_put(&pair, is_printable_string(common_name) ? DER_PRINTABLE : DER_UTF8, span_str(common_name));
+	der_put(&pair, is_printable_string(common_name) ? DER_PRINTABLE : DER_UTF8,
+	        span_str(common_name));
 	der_put_wrapped(&set, DER_SEQUENCE, &pair);
 	der_put_wrapped(out, DER_SET, &set);
 }
@@ -180,7 +181,8 @@ static bool key_id(struct span public_key, uint8_t out[KEY_ID_SIZE])
 	if (!der_expect(&c, DER_SEQUENCE, &d))
 		return false;
 	c = cur_of(d.body);
-	if (!der_expect(&c, DER_SEQUENCE, &d) || !der_expect(&c, DER_BIT_STRING, &d) || d.body.len < 1)
+	if (!der_expect(&c, DER_SEQUENCE, &d) || !der_expect(&c, DER_BIT_STRING, &d) ||
+	    d.body.len < 1)
 		return false;
 	bits = span_of(d.body.ptr + 1, d.body.len - 1);
 	hash_once(HASH_SHA1, &bits, 1, out);
@@ -229,7 +231,8 @@ static int put_signature(struct buf *out, struct span tbs, RsaKey *key, WC_RNG *
 	if (info.err != 0)
 		return info.err;
 	signature[0] = 0; /* no unused bits */
-	n = wc_RsaSSL_Sign(info.data, (word32)info.len, signature + 1, sizeof(signature) - 1, key, rng);
+	n = wc_RsaSSL_Sign(info.data, (word32)info.len, signature + 1, sizeof(signature) - 1, key,
+	                   rng);
 	buf_free(&info);
 	if (n <= 0)
 		return -ERR_INTERNAL;
@@ -289,7 +292,8 @@ static int load_key(RsaKey *key, struct span der)
 	if (wc_RsaPrivateKeyDecode(der.ptr, &at, key, (word32)der.len) == 0)
 		return 0;
 	at = 0;
-	n = wc_GetPkcs8TraditionalOffset((byte *)(uintptr_t)der.ptr, &at, (word32)der.len); /* does not write to it */
+	n = wc_GetPkcs8TraditionalOffset((byte *)(uintptr_t)der.ptr, &at,
+	                                 (word32)der.len); /* does not write to it */
 	if (n <= 0 || wc_RsaPrivateKeyDecode(der.ptr, &at, key, (word32)der.len) != 0)
 		return -ERR_CORRUPT;
 	return wc_RsaEncryptSize(key) <= RSA_BITS_MAX / 8 ? 0 : -ERR_UNSUPPORTED;
@@ -299,8 +303,8 @@ static bool request_ok(const char *common_name, int64_t not_before_s, int64_t no
 {
 	size_t n = strlen(common_name);
 
-	return n >= 1 && n <= NAME_MAX_LEN && text_is_printable(span_str(common_name)) && not_before_s >= 0 &&
-	       not_before_s <= not_after_s && not_after_s <= TIME_MAX_S;
+	return n >= 1 && n <= NAME_MAX_LEN && text_is_printable(span_str(common_name)) &&
+	       not_before_s >= 0 && not_before_s <= not_after_s && not_after_s <= TIME_MAX_S;
 }
 
 static int root_under(RsaKey *key, WC_RNG *rng, struct content *what, struct x509_pair *out)
@@ -320,7 +324,8 @@ static int root_under(RsaKey *key, WC_RNG *rng, struct content *what, struct x50
 		put_subject_key_id(&extensions, id);
 		what->public_key = buf_span(&public_key);
 		what->extensions = buf_span(&extensions);
-		r = extensions.err != 0 ? extensions.err : put_certificate(&out->cert, what, key, rng);
+		r = extensions.err != 0 ? extensions.err
+		                        : put_certificate(&out->cert, what, key, rng);
 	}
 	buf_free(&public_key);
 	buf_free(&extensions);
@@ -328,7 +333,8 @@ static int root_under(RsaKey *key, WC_RNG *rng, struct content *what, struct x50
 }
 
 /* The issuer's key identifier: its own extension, or computed. */
-static bool issuer_key_id(const struct x509_parts *root, uint8_t computed[KEY_ID_SIZE], struct span *out)
+static bool issuer_key_id(const struct x509_parts *root, uint8_t computed[KEY_ID_SIZE],
+                          struct span *out)
 {
 	struct span value;
 	struct cur c;
@@ -345,8 +351,8 @@ static bool issuer_key_id(const struct x509_parts *root, uint8_t computed[KEY_ID
 	return key_id(root->public_key, computed);
 }
 
-static int leaf_extensions(const struct x509_leaf_opts *opts, const struct x509_parts *root, struct span public_key,
-			   struct buf *out)
+static int leaf_extensions(const struct x509_leaf_opts *opts, const struct x509_parts *root,
+                           struct span public_key, struct buf *out)
 {
 	uint8_t id[KEY_ID_SIZE], issuer_computed[KEY_ID_SIZE];
 	struct span issuer_id;
@@ -364,9 +370,11 @@ static int leaf_extensions(const struct x509_leaf_opts *opts, const struct x509_
 	return out->err;
 }
 
-static int leaf_under(const struct x509_pair *root, const struct x509_leaf_opts *opts, WC_RNG *rng, struct x509_pair *out)
+static int leaf_under(const struct x509_pair *root, const struct x509_leaf_opts *opts, WC_RNG *rng,
+                      struct x509_pair *out)
 {
-	struct content what = {.not_before_s = opts->not_before_s, .not_after_s = opts->not_after_s};
+	struct content what = {.not_before_s = opts->not_before_s,
+	                       .not_after_s = opts->not_after_s};
 	struct buf public_key, extensions, subject;
 	struct x509_parts issuer;
 	RsaKey key, root_key;
@@ -390,7 +398,8 @@ static int leaf_under(const struct x509_pair *root, const struct x509_leaf_opts 
 		what.subject = buf_span(&subject);
 		what.public_key = buf_span(&public_key);
 		what.extensions = buf_span(&extensions);
-		r = subject.err != 0 ? subject.err : put_certificate(&out->cert, &what, &root_key, rng);
+		r = subject.err != 0 ? subject.err
+		                     : put_certificate(&out->cert, &what, &root_key, rng);
 	}
 	(void)wc_FreeRsaKey(&key);
 	(void)wc_FreeRsaKey(&root_key);
@@ -406,7 +415,8 @@ static void restart(struct x509_pair *out)
 	buf_clear(&out->key);
 }
 
-int x509_make_root(const char *common_name, int64_t not_before_s, int64_t not_after_s, struct x509_pair *out)
+int x509_make_root(const char *common_name, int64_t not_before_s, int64_t not_after_s,
+                   struct x509_pair *out)
 {
 	struct content what = {.not_before_s = not_before_s, .not_after_s = not_after_s};
 	struct buf name;
@@ -431,7 +441,8 @@ int x509_make_root(const char *common_name, int64_t not_before_s, int64_t not_af
 	return r;
 }
 
-int x509_make_leaf(const struct x509_pair *root, const struct x509_leaf_opts *opts, struct x509_pair *out)
+int x509_make_leaf(const struct x509_pair *root, const struct x509_leaf_opts *opts,
+                   struct x509_pair *out)
 {
 	WC_RNG rng;
 	int r;
@@ -439,7 +450,8 @@ int x509_make_leaf(const struct x509_pair *root, const struct x509_leaf_opts *op
 	if (!request_ok(opts->common_name, opts->not_before_s, opts->not_after_s))
 		return -ERR_INVALID;
 	for (size_t i = 0; i < opts->alt_names_len; i++)
-		if (opts->alt_names[i][0] == '\0' || !text_is_printable(span_str(opts->alt_names[i])))
+		if (opts->alt_names[i][0] == '\0' ||
+		    !text_is_printable(span_str(opts->alt_names[i])))
 			return -ERR_INVALID;
 	crypto_init();
 	restart(out);

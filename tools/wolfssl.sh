@@ -16,7 +16,8 @@ flags=(--disable-shared --enable-static --disable-examples --disable-crypttests
 	--enable-aesgcm=small --disable-hashdrbg --disable-mlkem)
 # Random octets come from core/crypto.c (crypto_wolfssl_random), so that a record costs no DRBG run and a session holds no
 # DRBG. The verify callback must see every peer's leaf certificate, good or bad, for pins and fingerprints.
-cflags='-O2 -g -fPIC -DWOLFSSL_STATIC_RSA -DWOLFSSL_ALT_NAMES -DWOLFSSL_NO_GETPID -DWOLFSSL_ALWAYS_VERIFY_CB'
+# A peer that sends damaged records is to be told with an alert.
+cflags='-O2 -g -fPIC -DWOLFSSL_STATIC_RSA -DWOLFSSL_ALT_NAMES -DWOLFSSL_NO_GETPID -DWOLFSSL_ALWAYS_VERIFY_CB -DWOLFSSL_EXTRA_ALERTS'
 cflags+=' -DCUSTOM_RAND_GENERATE_BLOCK=crypto_wolfssl_random'
 
 say() { echo "wolfssl: $*" >&2; }

@@ -43,13 +43,18 @@ static void test_hash_vectors(void **state)
 	(void)state;
 	check_hash(HASH_MD5, "", "d41d8cd98f00b204e9800998ecf8427e");
 	check_hash(HASH_MD5, "message digest", "f96b697d7cb7938d525a2f31aaf161d0");
-	check_hash(HASH_MD5, "12345678901234567890123456789012345678901234567890123456789012345678901234567890",
-		   "57edf4a22be3c955ac49da2e2107b67a");
+	check_hash(
+		HASH_MD5,
+		"12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+		"57edf4a22be3c955ac49da2e2107b67a");
 	check_hash(HASH_SHA1, "abc", "a9993e364706816aba3e25717850c26c9cd0d89d");
-	check_hash(HASH_SHA1, "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
-	check_hash(HASH_SHA256, "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	check_hash(HASH_SHA1, "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+	           "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
+	check_hash(HASH_SHA256, "abc",
+	           "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	check_hash(HASH_SHA384, "abc",
-		   "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7");
+	           "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2"
+	           "358baeca134c825a7");
 }
 
 static void test_hash_parts_equal_whole(void **state)
@@ -61,7 +66,8 @@ static void test_hash_parts_equal_whole(void **state)
 		data[i] = (uint8_t)(i * 7);
 	for (int kind = HASH_MD5; kind <= HASH_SHA384; kind++) {
 		struct span all = span_of(data, sizeof(data));
-		struct span parts[] = {span_of(data, 1), span_of(NULL, 0), span_of(data + 1, 128), span_of(data + 129, 171)};
+		struct span parts[] = {span_of(data, 1), span_of(NULL, 0), span_of(data + 1, 128),
+		                       span_of(data + 129, 171)};
 
 		hash_once((enum hash_kind)kind, &all, 1, whole);
 		hash_once((enum hash_kind)kind, parts, ARRAY_LEN(parts), parted);
@@ -83,7 +89,8 @@ static void test_hmac_vectors(void **state)
 	hmac_sha256(span_str("Jefe"), span_str("what do ya want for nothing?"), out);
 	assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	memset(key, 0xaa, sizeof(key));
-	hmac_sha256(span_of(key, sizeof(key)), span_str("Test Using Larger Than Block-Size Key - Hash Key First"), out);
+	hmac_sha256(span_of(key, sizeof(key)),
+	            span_str("Test Using Larger Than Block-Size Key - Hash Key First"), out);
 	assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 	hmac_sha256(span_of(NULL, 0), span_of(NULL, 0), out);
 	assert_hex(out, 32, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
@@ -97,10 +104,15 @@ static void test_hkdf_vectors(void **state)
 	(void)state;
 	memset(ikm, 0x0b, sizeof(ikm));
 	unhex(salt, sizeof(salt), "000102030405060708090a0b0c");
-	hkdf_sha256(span_of(ikm, sizeof(ikm)), span_of(salt, sizeof(salt)), "\xf0\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8\xf9", out, 42);
-	assert_hex(out, 42, "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+	hkdf_sha256(span_of(ikm, sizeof(ikm)), span_of(salt, sizeof(salt)),
+	            "\xf0\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8\xf9", out, 42);
+	assert_hex(out, 42,
+	           "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b8871"
+	           "85865");
 	hkdf_sha256(span_of(ikm, sizeof(ikm)), span_of(NULL, 0), "", out, 42);
-	assert_hex(out, 42, "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+	assert_hex(out, 42,
+	           "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61"
+	           "a96c8");
 }
 
 static void test_random_does_not_repeat(void **state)
@@ -156,20 +168,25 @@ static void test_open_published_vector(void **state)
 	unhex(key, 32, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
 	unhex(aad, 20, "feedfacedeadbeeffeedfacedeadbeefabaddad2");
 	unhex(want, 60,
-	      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
+	      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf"
+	      "0e2449a6b525b16aedf5aa0de657ba637b39");
 	unhex(sealed, sizeof(sealed),
 	      "cafebabefacedbaddecaf888"
-	      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+	      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b0"
+	      "8b1056828838c5f61e6393ba7a0abcc9f662"
 	      "76fc6ece0f4e1768cddf8853bb2d551b");
-	assert_int_equal(aead_open(key, span_of(aad, 20), span_of(sealed, sizeof(sealed)), plain), 0);
+	assert_int_equal(aead_open(key, span_of(aad, 20), span_of(sealed, sizeof(sealed)), plain),
+	                 0);
 	assert_memory_equal(plain, want, 60);
 }
 
 static void test_seal_and_tamper(void **state)
 {
 	static const char text[] = "a device's password";
-	uint8_t key[32], sealed[sizeof(text) + SEAL_OVERHEAD], again[sizeof(sealed)], out[sizeof(text)];
-	struct span aad = span_str("device/0001"), plain = span_of(text, sizeof(text)), all = span_of(sealed, sizeof(sealed));
+	uint8_t key[32], sealed[sizeof(text) + SEAL_OVERHEAD], again[sizeof(sealed)],
+		out[sizeof(text)];
+	struct span aad = span_str("device/0001"), plain = span_of(text, sizeof(text)),
+		    all = span_of(sealed, sizeof(sealed));
 
 	(void)state;
 	random_bytes(key, sizeof(key));
@@ -201,7 +218,8 @@ static void test_seal_of_nothing(void **state)
 	random_bytes(key, sizeof(key));
 	aead_seal(key, span_str("k"), span_of(NULL, 0), sealed);
 	assert_int_equal(aead_open(key, span_str("k"), span_of(sealed, sizeof(sealed)), out), 0);
-	assert_int_equal(aead_open(key, span_str("K"), span_of(sealed, sizeof(sealed)), out), -ERR_CORRUPT);
+	assert_int_equal(aead_open(key, span_str("K"), span_of(sealed, sizeof(sealed)), out),
+	                 -ERR_CORRUPT);
 }
 
 static void *hammer(void *arg)

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define WIRE_MAX (64u * 1024 * 1024)
-#define PEM_MAX	 (64u * 1024)
+#define PEM_MAX  (64u * 1024)
 
 static struct tls_pki pki;
 static bool pki_made;
@@ -20,16 +20,17 @@ static void to_pem(const char *label, const struct buf *der, struct buf *out)
 	ASSERT(out->err == 0);
 }
 
-static void make_leaf(const struct x509_pair *root, const char *name, bool client, struct x509_pair *out)
+static void make_leaf(const struct x509_pair *root, const char *name, bool client,
+                      struct x509_pair *out)
 {
 	static const char *const names[] = {"localhost", "gw.example.org", "127.0.0.1"};
 	int64_t now = time(NULL);
 	struct x509_leaf_opts o = {.common_name = name,
-				   .alt_names = names,
-				   .alt_names_len = client ? 0 : ARRAY_LEN(names),
-				   .not_before_s = now - 86400,
-				   .not_after_s = now + 86400,
-				   .client_auth = client};
+	                           .alt_names = names,
+	                           .alt_names_len = client ? 0 : ARRAY_LEN(names),
+	                           .not_before_s = now - 86400,
+	                           .not_after_s = now + 86400,
+	                           .client_auth = client};
 
 	x509_pair_init(out);
 	ASSERT(x509_make_leaf(root, &o, out) == 0);
@@ -71,7 +72,8 @@ static int to_wire(void *arg, struct span ciphertext)
 	return w->bytes.err;
 }
 
-void tls_pair_init(struct tls_pair *p, struct tls_ctx *client, struct tls_ctx *server, const char *server_name)
+void tls_pair_init(struct tls_pair *p, struct tls_ctx *client, struct tls_ctx *server,
+                   const char *server_name)
 {
 	*p = (struct tls_pair){.client_result = -ERR_AGAIN, .server_result = -ERR_AGAIN};
 	buf_init(&p->to_server.bytes, WIRE_MAX);

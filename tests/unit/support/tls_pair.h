@@ -22,7 +22,7 @@ const struct tls_pki *tls_pki_get(void);
 /* One direction: ciphertext on its way. */
 struct tls_wire {
 	struct buf bytes;
-	size_t step;	     /* at most so many octets are delivered per tls_input; 0: as many as fit */
+	size_t step; /* at most so many octets are delivered per tls_input; 0: as many as fit */
 	uint8_t piece[4096]; /* what tls_input has borrowed */
 };
 
@@ -33,7 +33,8 @@ struct tls_pair {
 };
 
 /* tls_pair_init: both sessions, not yet shaken hands. tls_pair_free frees what is left of it. */
-void tls_pair_init(struct tls_pair *p, struct tls_ctx *client, struct tls_ctx *server, const char *server_name);
+void tls_pair_init(struct tls_pair *p, struct tls_ctx *client, struct tls_ctx *server,
+                   const char *server_name);
 void tls_pair_free(struct tls_pair *p);
 
 /* tls_pair_handshake: until both are established or one has failed and the other has heard of it. True if both are. */
