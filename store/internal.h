@@ -88,6 +88,7 @@ struct store {
 	bool stopping;
 	struct store_stats stats;
 	_Atomic int write_err;	  /* 0, or why updates are refused */
+	_Atomic bool rotating;
 	_Atomic uint64_t damaged; /* records that could not be read */
 	uint64_t retry_us;	  /* writer only: when to probe again */
 	struct changes changes;	  /* writer only */
@@ -131,14 +132,25 @@ struct migration {
 };
 int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, size_t len, uint32_t to,
 		struct buf *why);
+int migrate_too_new(const struct store *s, uint32_t version, uint32_t known, struct buf *why);
 int store_schema_get(struct store *s, MDB_txn *txn, uint32_t *version);
 int store_schema_put(struct store *s, MDB_txn *txn, uint32_t version);
 extern const struct migration store_migrations[];
 extern const size_t store_migrations_len;
 
-/* page.c: the structure of a data file, read without LMDB. */
+/*
+ * page.c: the structure of a data file, read without LMDB. meta: the two heads and the length. tree: every page in use or free,
+ * up to pages_max of them (then -ERR_FULL, nothing bad seen so far). With writers about, inside a read transaction only.
+ * 0, -ERR_NOT_FOUND (no file; why untouched), -ERR_CORRUPT and others with a sentence in why.
+ */
+#define STORE_OPEN_PAGES_MAX 16384 /* 64 MiB: what store_open looks through; store_check has no limit */
 int page_check_meta(const char *path, struct buf *why);
 int page_check_tree(const char *path, uint64_t pages_max, struct buf *why);
+
+/* store_open_for_check: a read-only store on an environment's folder, without keys: its secrets stay sealed. */
+struct store *store_open_for_check(const char *env, struct buf *why);
+/* canary_write: seals the text by which store_open knows the right key, with the newest key. */
+int canary_write(struct store_txn *t);
 
 /* times index */
 #define TIMES_KEY_MAX (1 + 8 + RECORD_KEY_MAX)

@@ -43,6 +43,15 @@ static const struct migration *find_step(const struct migration *list, size_t le
 	return NULL;
 }
 
+int migrate_too_new(const struct store *s, uint32_t version, uint32_t known, struct buf *why)
+{
+	buf_printf(why,
+		   "the store in %s has format %" PRIu32 ", made by a newer version of causewayd; this one knows "
+		   "formats up to %" PRIu32 ": install the newer version again, or restore a backup made before it",
+		   s->dir, version, known);
+	return -ERR_UNSUPPORTED;
+}
+
 int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, size_t len, uint32_t to, struct buf *why)
 {
 	uint32_t version = to;
@@ -50,13 +59,8 @@ int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, siz
 
 	if (err == -ERR_NOT_FOUND) /* just made */
 		return store_schema_put(s, txn, to);
-	if (err == 0 && version > to) {
-		buf_printf(why,
-			   "the store in %s has format %" PRIu32 ", made by a newer version of causewayd; this one knows "
-			   "formats up to %" PRIu32 ": install the newer version again, or restore a backup made before it",
-			   s->dir, version, to);
-		return -ERR_UNSUPPORTED;
-	}
+	if (err == 0 && version > to)
+		return migrate_too_new(s, version, to, why);
 	for (; err == 0 && version < to; version++) {
 		const struct migration *step = find_step(list, len, version);
 

@@ -151,7 +151,7 @@ int seal_ring_load(struct seal_ring *r, struct buf *why)
 	return err;
 }
 
-int seal_ring_save(struct seal_ring *r, struct buf *why)
+static int write_file(const char *path, const struct seal_key *keys, size_t len, struct buf *why)
 {
 	char hex[2 * SEAL_KEY_SIZE + 1];
 	struct buf text;
@@ -160,43 +160,71 @@ int seal_ring_save(struct seal_ring *r, struct buf *why)
 	buf_init(&text, SEAL_FILE_MAX);
 	(void)buf_reserve(&text, SEAL_FILE_MAX / 2); /* growing would leave copies behind */
 	buf_put_str(&text, "# Seals the secrets in the store. Keep a copy apart from the backups.\n");
-	pthread_rwlock_rdlock(&r->lock);
-	for (size_t i = 0; i < r->len; i++) {
-		hex_encode(hex, span_of(r->keys[i].key, SEAL_KEY_SIZE));
-		buf_printf(&text, KEY_LINE_HEAD "%" PRIu32 " %s\n", r->keys[i].id, hex);
+	for (size_t i = 0; i < len; i++) {
+		hex_encode(hex, span_of(keys[i].key, SEAL_KEY_SIZE));
+		buf_printf(&text, KEY_LINE_HEAD "%" PRIu32 " %s\n", keys[i].id, hex);
 	}
-	pthread_rwlock_unlock(&r->lock);
 	secret_zero(hex, sizeof(hex));
-	err = text.err != 0 ? text.err : file_write(r->path, buf_span(&text), 0600);
+	err = text.err != 0 ? text.err : file_write(path, buf_span(&text), 0600);
 	buf_free_secret(&text);
 	if (err != 0)
-		buf_printf(why, "cannot write the sealing key file %s: %s", r->path, err_text(err));
+		buf_printf(why, "cannot write the sealing key file %s: %s", path, err_text(err));
 	return err;
 }
 
-int seal_ring_add(struct seal_ring *r)
+int seal_ring_add(struct seal_ring *r, struct buf *why)
 {
-	struct seal_key k;
-	int err;
+	int err = -ERR_FULL;
+	struct seal_key *k;
 
-	random_bytes(k.key, sizeof(k.key));
 	pthread_rwlock_wrlock(&r->lock);
-	k.id = r->len > 0 ? r->keys[r->len - 1].id + 1 : 1;
-	err = insert_key(r, &k);
+	if (r->len < SEAL_KEYS_MAX) {
+		k = &r->keys[r->len];
+		k->id = r->len > 0 ? k[-1].id + 1 : 1;
+		random_bytes(k->key, sizeof(k->key));
+		err = write_file(r->path, r->keys + r->retired, r->len + 1 - r->retired, why);
+		if (err == 0)
+			r->len++;
+		else
+			secret_zero(k, sizeof(*k));
+	} else
+		buf_printf(why, "the sealing key file %s has too many keys", r->path);
 	pthread_rwlock_unlock(&r->lock);
-	secret_zero(&k, sizeof(k));
 	return err;
 }
 
-void seal_ring_drop_old(struct seal_ring *r)
+int seal_ring_retire(struct seal_ring *r, struct buf *why)
 {
+	int err = 0;
+
 	pthread_rwlock_wrlock(&r->lock);
-	if (r->len > 1) {
-		r->keys[0] = r->keys[r->len - 1];
-		secret_zero(&r->keys[1], (r->len - 1) * sizeof(r->keys[0]));
-		r->len = 1;
+	if (r->len > r->retired + 1) {
+		err = write_file(r->path, r->keys + r->len - 1, 1, why);
+		if (err == 0)
+			r->retired = r->len - 1;
 	}
 	pthread_rwlock_unlock(&r->lock);
+	return err;
+}
+
+void seal_ring_forget(struct seal_ring *r)
+{
+	pthread_rwlock_wrlock(&r->lock);
+	memmove(r->keys, r->keys + r->retired, (r->len - r->retired) * sizeof(r->keys[0]));
+	secret_zero(r->keys + r->len - r->retired, r->retired * sizeof(r->keys[0]));
+	r->len -= r->retired;
+	r->retired = 0;
+	pthread_rwlock_unlock(&r->lock);
+}
+
+size_t seal_ring_len(struct seal_ring *r)
+{
+	size_t n;
+
+	pthread_rwlock_rdlock(&r->lock);
+	n = r->len - r->retired;
+	pthread_rwlock_unlock(&r->lock);
+	return n;
 }
 
 static bool find_key(struct seal_ring *r, uint32_t id, struct seal_key *out)

@@ -31,6 +31,7 @@ struct seal_ring {
 	pthread_rwlock_t lock;
 	struct seal_key keys[SEAL_KEYS_MAX];
 	size_t len;
+	size_t retired; /* the first ones: no longer in the file, kept for read transactions that began before the rotation ended */
 	char path[PATH_MAX];
 	bool external; /* from a credential: we never write it */
 };
@@ -48,12 +49,15 @@ void seal_ring_free(struct seal_ring *r);
 
 /* seal_ring_load: reads the file. 0, -ERR_NOT_FOUND (no such file; why untouched), or negative with a sentence in why. */
 int seal_ring_load(struct seal_ring *r, struct buf *why) MUST_CHECK;
-/* seal_ring_save: writes the file, atomically, mode 0600. */
-int seal_ring_save(struct seal_ring *r, struct buf *why) MUST_CHECK;
-/* seal_ring_add: a new random key with the next id. -ERR_FULL. */
-int seal_ring_add(struct seal_ring *r) MUST_CHECK;
-/* seal_ring_drop_old: forgets all keys but the newest. */
-void seal_ring_drop_old(struct seal_ring *r);
+/*
+ * seal_ring_add: a new random key with the next id. It is in the file, on disk, before anything can be sealed with it.
+ * seal_ring_retire: takes all but the newest out of the file; they still open values. seal_ring_forget: drops retired ones.
+ */
+int seal_ring_add(struct seal_ring *r, struct buf *why) MUST_CHECK;
+int seal_ring_retire(struct seal_ring *r, struct buf *why) MUST_CHECK;
+void seal_ring_forget(struct seal_ring *r);
+/* seal_ring_len: keys that are in the file. */
+size_t seal_ring_len(struct seal_ring *r);
 /* seal_ring_newest: its id, 0: no key is loaded. */
 uint32_t seal_ring_newest(struct seal_ring *r);
 bool seal_ring_has(struct seal_ring *r, uint32_t id);

@@ -75,7 +75,9 @@ static int open_tables(struct store *s, bool create, struct buf *why)
 		err = migrate_run(s, txn, store_migrations, store_migrations_len, STORE_SCHEMA, why);
 	else if (err == 0) {
 		err = store_schema_get(s, txn, &version);
-		if (err == 0 && version != STORE_SCHEMA)
+		if (err == 0 && version > STORE_SCHEMA)
+			err = migrate_too_new(s, version, STORE_SCHEMA, why);
+		else if (err == 0 && version < STORE_SCHEMA)
 			err = -ERR_NOT_FOUND;
 	}
 	if (err == 0)
@@ -197,22 +199,13 @@ static int reserve_lock_file(const char *path, struct buf *why)
 
 /* ---- the sealing key ---- */
 
-static int canary_write(struct store *s)
+int canary_write(struct store_txn *t)
 {
 	const struct seal_place at = {.table = CANARY_TABLE};
 	uint8_t sealed[sizeof(CANARY_TEXT) + SEAL_EXTRA];
-	MDB_val k = val_of(span_str(CANARY_KEY)), v = val_of(span_of(sealed, sizeof(sealed)));
-	MDB_txn *txn;
-	int err = store_err(mdb_txn_begin(s->env, NULL, 0, &txn));
 
-	if (err != 0)
-		return err;
-	seal_value(&s->ring, &at, span_of(CANARY_TEXT, sizeof(CANARY_TEXT)), sealed);
-	err = store_err(mdb_put(txn, s->index[INDEX_META], &k, &v, 0));
-	if (err == 0)
-		return store_err(mdb_txn_commit(txn));
-	mdb_txn_abort(txn);
-	return err;
+	seal_value(&t->s->ring, &at, span_of(CANARY_TEXT, sizeof(CANARY_TEXT)), sealed);
+	return index_put(t, INDEX_META, span_str(CANARY_KEY), span_of(sealed, sizeof(sealed)));
 }
 
 /* 0: opens with our keys; -ERR_NOT_FOUND: none in the store yet; else *id is the key that it wants. */
@@ -239,18 +232,23 @@ static int canary_read(struct store *s, uint32_t *id)
 /* A store without a canary is new: it gets the key of the file, or a new one. */
 static int adopt_key(struct store *s, struct buf *why)
 {
+	struct store_txn t = {.s = s, .writable = true};
 	int err = 0;
 
 	if (s->read_only)
 		return 0;
-	if (seal_ring_newest(&s->ring) == 0) {
-		err = seal_ring_add(&s->ring);
-		if (err == 0)
-			err = seal_ring_save(&s->ring, why);
-	}
+	if (seal_ring_newest(&s->ring) == 0)
+		err = seal_ring_add(&s->ring, why);
 	if (err != 0)
 		return err;
-	err = canary_write(s);
+	err = store_err(mdb_txn_begin(s->env, NULL, 0, &t.mdb));
+	if (err == 0) {
+		err = canary_write(&t);
+		if (err == 0)
+			err = store_err(mdb_txn_commit(t.mdb));
+		else
+			mdb_txn_abort(t.mdb);
+	}
 	if (err != 0)
 		buf_printf(why, "cannot write to the store in %s: %s", s->dir, err_text(err));
 	return err;
@@ -282,6 +280,28 @@ static int open_keys(struct store *s, struct buf *why)
 
 /* ---- open and close ---- */
 
+/*
+ * Looks at the file before LMDB maps it. The trees only while nobody writes: a reader beside a running daemon leaves them to
+ * store_check.
+ */
+static int check_pages(struct store *s, const char *lock, struct buf *why)
+{
+	int fd = -1, err = page_check_meta(s->data_path, why);
+	bool alone = true;
+
+	if (err != 0)
+		return err;
+	if (s->read_only) {
+		fd = open(lock, O_RDONLY | O_CLOEXEC);
+		alone = fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0;
+	}
+	if (alone)
+		err = page_check_tree(s->data_path, STORE_OPEN_PAGES_MAX, why);
+	if (fd >= 0)
+		close(fd);
+	return err == -ERR_FULL ? 0 : err;
+}
+
 static const struct store_limits default_limits = {
 	.audit_max = STORE_AUDIT_MAX,
 	.requests_max = STORE_REQUESTS_MAX,
@@ -312,7 +332,7 @@ static int open_files(struct store *s, const struct store_opts *opts, struct buf
 			err = reserve_lock_file(mdb_lock, why);
 	}
 	if (err == 0)
-		err = page_check_meta(s->data_path, why);
+		err = check_pages(s, lock, why);
 	if (err == -ERR_NOT_FOUND && s->read_only)
 		buf_printf(why, "there is no store in %s", s->dir);
 	if (err == 0 || (err == -ERR_NOT_FOUND && !s->read_only))
@@ -320,25 +340,52 @@ static int open_files(struct store *s, const struct store_opts *opts, struct buf
 	return err != 0 ? err : open_keys(s, why);
 }
 
-struct store *store_open(const struct store_opts *opts, struct buf *why)
+static struct store *store_new(bool read_only)
 {
 	struct store *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->lock_fd = -1;
+	s->read_only = read_only;
+	s->limits = default_limits;
+	pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+struct store *store_open(const struct store_opts *opts, struct buf *why)
+{
+	struct store *s = store_new(opts->read_only);
 	int err;
 
 	if (s == NULL) {
 		buf_put_str(why, err_text(ERR_NOMEM));
 		return NULL;
 	}
-	s->lock_fd = -1;
-	s->read_only = opts->read_only;
-	s->limits = default_limits;
-	pthread_mutex_init(&s->lock, NULL);
 	err = open_files(s, opts, why);
 	if (err == 0 && !s->read_only) {
 		err = writer_start(s);
 		if (err != 0)
 			buf_printf(why, "cannot start the store's thread: %s", err_text(err));
 	}
+	if (err == 0)
+		return s;
+	store_close(s);
+	return NULL;
+}
+
+struct store *store_open_for_check(const char *env, struct buf *why)
+{
+	struct store *s = store_new(true);
+	int err = -ERR_NOMEM;
+
+	if (s == NULL)
+		return NULL;
+	if (str_copy(s->dir, sizeof(s->dir), env) && seal_ring_init(&s->ring, "", env) == 0 &&
+	    file_path(s->data_path, sizeof(s->data_path), env, "data.mdb") == 0)
+		err = page_check_tree(s->data_path, UINT64_MAX, why);
+	if (err == 0)
+		err = store_env_open(s, env, STORE_MAP_SIZE, why);
 	if (err == 0)
 		return s;
 	store_close(s);
