@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COPY_CHUNK (64 * 1024)
+#define COPY_CHUNK 8192
 
 /* The folder of a path, opened, to sync a rename in it. */
 static int sync_folder(const char *path)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "core/err.h"
+#include "core/fiber.h"
 #include "store/codec.h"
 #include "store/seal.h"
 #include "store/store.h"
@@ -42,8 +43,10 @@ struct op {
 	store_apply_fn *apply;
 	void *arg;
 	int result;
+	bool in_fiber;		      /* completion, else done and cond under the store's lock */
 	bool done;
 	pthread_cond_t cond;
+	struct completion completion;
 };
 
 /* The changes of a batch, for the commit hook: keys lie one after another in a buffer. */

@@ -108,7 +108,11 @@ int store_each(struct store_txn *t, enum store_table table, struct span after, b
 int store_backup(struct store *s, const char *path, struct buf *why) MUST_CHECK;
 /* store_restore: puts a backup into an empty dir (refuses if a store is there), checks it. */
 int store_restore(const char *backup, const char *dir, struct buf *why) MUST_CHECK;
-/* store_rotate_key: makes a new sealing key, re-seals every secret in batches, then drops the old key. */
+/*
+ * store_rotate_key: makes a new sealing key, re-seals every secret in batches, then drops the old key from the file. Cut off by a
+ * crash or an error, the old key stays in the file and the next call ends the work. Calling thread blocks: not on a loop.
+ * -ERR_BUSY: one is under way. -ERR_PRECONDITION: the key is a credential and has no second, newer key yet (why says how).
+ */
 int store_rotate_key(struct store *s, struct buf *why) MUST_CHECK;
 
 struct store_stats {

@@ -216,9 +216,13 @@ static void finish(struct store *s, struct batch *b, int err)
 	pthread_mutex_lock(&s->lock);
 	s->stats.updates += err == 0 ? b->kept : 0;
 	for (op = b->head; op != NULL; op = next) {
-		next = op->next;
+		next = op->next; /* op is gone once its caller knows */
 		if (err != 0 && op->result >= 0)
 			op->result = err;
+		if (op->in_fiber) {
+			completion_done(&op->completion, op->result);
+			continue;
+		}
 		op->done = true;
 		pthread_cond_signal(&op->cond);
 	}
@@ -379,6 +383,18 @@ static int update_and_block(struct store *s, struct op *op)
 	return err != 0 ? err : op->result;
 }
 
+static int update_in_fiber(struct store *s, struct op *op)
+{
+	int err;
+
+	op->in_fiber = true;
+	completion_init(&op->completion);
+	pthread_mutex_lock(&s->lock);
+	err = enqueue(s, op);
+	pthread_mutex_unlock(&s->lock);
+	return err != 0 ? err : completion_wait(&op->completion);
+}
+
 int store_update(struct store *s, store_apply_fn *apply, void *arg)
 {
 	struct op op = {.apply = apply, .arg = arg};
@@ -386,7 +402,7 @@ int store_update(struct store *s, store_apply_fn *apply, void *arg)
 	if (s->read_only)
 		return -ERR_READONLY;
 	ASSERT(!pthread_equal(pthread_self(), s->thread)); /* it would wait for itself */
-	return update_and_block(s, &op);
+	return fiber_current() != NULL ? update_in_fiber(s, &op) : update_and_block(s, &op);
 }
 
 int store_view(struct store *s, store_apply_fn *read, void *arg)

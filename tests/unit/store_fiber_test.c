@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Updates from fibers: only the fiber waits, and a cancelled one still learns what became of its update. */
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/fiber.h"
+#include "store/internal.h"
+#include "tests/unit/support/loops.h"
+#include "tests/unit/support/store_help.h"
+#include "tests/unit/support/test.h"
+
+#include <unistd.h>
+
+enum { FIBERS = 64, EACH = 40 };
+
+static struct store_home home;
+static unsigned ended, failed;
+
+static int put_token(struct store_txn *t, void *arg)
+{
+	struct store_token tok;
+
+	fill_token(&tok, *(unsigned *)arg, false);
+	return store_token_put(t, &tok);
+}
+
+static int has_token(struct store_txn *t, void *arg)
+{
+	struct store_token tok, want;
+
+	fill_token(&want, *(unsigned *)arg, false);
+	return store_token_get(t, want.id, &tok);
+}
+
+static void write_in_fiber(void *arg)
+{
+	unsigned base = *(unsigned *)arg;
+
+	for (unsigned n = base; n < base + EACH; n++) {
+		failed += store_update(home.s, put_token, &n) != 0 ? 1 : 0;
+		failed += store_view(home.s, has_token, &n) != 0 ? 1 : 0;
+	}
+	if (++ended == FIBERS)
+		loop_stop(loop_current());
+}
+
+static void start_writers(void *arg)
+{
+	unsigned *bases = arg;
+
+	for (unsigned i = 0; i < FIBERS; i++) {
+		bases[i] = i * EACH;
+		assert_non_null(fiber_spawn("writer", write_in_fiber, &bases[i], FIBER_NO_DEADLINE));
+	}
+}
+
+static void test_many_fibers_share_commits(void **state)
+{
+	unsigned bases[FIBERS];
+	struct store_stats st;
+
+	(void)state;
+	ended = failed = 0;
+	store_home_init(&home);
+	loops_run_here(loops_new(0), start_writers, bases);
+	assert_int_equal(ended, FIBERS);
+	assert_int_equal(failed, 0);
+	store_stats_read(home.s, &st);
+	assert_int_equal(st.updates, FIBERS * EACH);
+	assert_true(st.commits <= FIBERS * EACH / 4);
+	print_message("%u updates in %u commits\n", (unsigned)st.updates, (unsigned)st.commits);
+	assert_true(store_home_reopen(&home));
+	for (unsigned n = 0; n < FIBERS * EACH; n++)
+		assert_int_equal(store_view(home.s, has_token, &n), 0);
+	store_home_free(&home);
+}
+
+static int put_slowly(struct store_txn *t, void *arg)
+{
+	usleep(100000);
+	return put_token(t, arg);
+}
+
+struct slow {
+	struct fiber *fiber;
+	int result;
+	unsigned beats;
+};
+
+static void slow_writer(void *arg)
+{
+	struct slow *s = arg;
+	unsigned n = 7;
+
+	s->result = store_update(home.s, put_slowly, &n);
+	loop_stop(loop_current());
+}
+
+/* Beats while the other waits, and cancels it on the way. */
+static void beater(void *arg)
+{
+	struct slow *s = arg;
+
+	while (fiber_sleep(5) == 0)
+		if (++s->beats == 2)
+			fiber_cancel(s->fiber);
+}
+
+static void start_slow(void *arg)
+{
+	struct slow *s = arg;
+
+	s->fiber = fiber_spawn("slow", slow_writer, s, FIBER_NO_DEADLINE);
+	assert_non_null(s->fiber);
+	assert_non_null(fiber_spawn("beater", beater, s, FIBER_NO_DEADLINE));
+}
+
+static void test_the_loop_goes_on_and_a_cancelled_fiber_gets_its_result(void **state)
+{
+	struct slow s = {.result = -1};
+	unsigned n = 7;
+
+	(void)state;
+	store_home_init(&home);
+	loops_run_here(loops_new(0), start_slow, &s);
+	assert_int_equal(s.result, 0);
+	assert_true(s.beats >= 2);
+	assert_int_equal(store_view(home.s, has_token, &n), 0);
+	store_home_free(&home);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_many_fibers_share_commits),
+		cmocka_unit_test(test_the_loop_goes_on_and_a_cancelled_fiber_gets_its_result),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
