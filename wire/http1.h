@@ -44,18 +44,18 @@ enum http1_event {
 };
 
 struct http1_msg {
-	struct span method; /* requests: a token, as sent (methods are case-sensitive) */
-	struct span target; /* requests: printable ASCII without spaces, not empty */
-	struct span reason; /* responses; may be empty */
-	uint16_t status;    /* responses: 100..999 */
-	uint8_t minor;      /* 0 for HTTP/1.0, 1 for HTTP/1.1 and above */
-	bool keep_alive;    /* the connection may carry another message after this one */
+	struct span method;   /* requests: a token, as sent (methods are case-sensitive) */
+	struct span target;   /* requests: printable ASCII without spaces, not empty */
+	struct span reason;   /* responses; may be empty */
+	uint16_t status;      /* responses: 100..999 */
+	uint8_t minor;        /* 0 for HTTP/1.0, 1 for HTTP/1.1 and above */
+	bool keep_alive;      /* the connection may carry another message after this one */
 	bool expect_continue; /* a 1.1 client waits for 100 before it sends the body */
-	bool upgrade;       /* Connection lists "upgrade" and there is an Upgrade header */
+	bool upgrade;         /* Connection lists "upgrade" and there is an Upgrade header */
 	bool chunked;
-	bool until_close;   /* a response whose body ends with the connection */
+	bool until_close; /* a response whose body ends with the connection */
 	bool has_length;
-	uint64_t length;    /* with has_length */
+	uint64_t length; /* with has_length */
 };
 
 struct http1 {
@@ -117,7 +117,8 @@ struct span http1_query(struct span target);
  * b->err = -ERR_INVALID and nothing more is written. A head is a start line, fields, and http1_write_head_end.
  */
 void http1_write_request(struct buf *b, const char *method, const char *target);
-void http1_write_response(struct buf *b, unsigned status); /* HTTP/1.1, with the status's usual phrase */
+void http1_write_response(struct buf *b,
+                          unsigned status); /* HTTP/1.1, with the status's usual phrase */
 void http1_write_field(struct buf *b, const char *name, struct span value);
 void http1_write_field_str(struct buf *b, const char *name, const char *value);
 void http1_write_field_uint(struct buf *b, const char *name, uint64_t value);

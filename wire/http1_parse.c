@@ -47,7 +47,8 @@ static const struct http1_limits default_limits = {
 
 static void init(struct http1 *p, const struct http1_limits *limits, bool response)
 {
-	*p = (struct http1){.response = response, .limits = limits != NULL ? *limits : default_limits};
+	*p = (struct http1){.response = response,
+	                    .limits = limits != NULL ? *limits : default_limits};
 	ASSERT(p->limits.head_max <= UINT16_MAX);
 	buf_init(&p->head, p->limits.head_max);
 	buf_init(&p->fields, p->limits.headers_max * sizeof(struct field_pos));
@@ -250,7 +251,7 @@ static int parse_field(struct http1 *p, struct span line)
 	if (http1_header_count(p) >= p->limits.headers_max)
 		return fail(p, 431, "too many headers");
 	pos = (struct field_pos){(uint16_t)p->line_at, (uint16_t)n,
-				 (uint16_t)(value.ptr - p->head.data), (uint16_t)value.len};
+	                         (uint16_t)(value.ptr - p->head.data), (uint16_t)value.len};
 	buf_put(&p->fields, &pos, sizeof(pos));
 	if (p->fields.err != 0)
 		return fail(p, 503, "out of memory");
@@ -344,7 +345,8 @@ static int judge_response(struct http1 *p)
 		p->msg.has_length = false;
 		p->msg.keep_alive = false;
 	}
-	if (p->head_request || p->msg.status == 101 || p->msg.status == 204 || p->msg.status == 304) {
+	if (p->head_request || p->msg.status == 101 || p->msg.status == 204 ||
+	    p->msg.status == 304) {
 		p->head_request = false;
 		p->msg.chunked = false;
 		p->msg.has_length = true;
@@ -364,7 +366,7 @@ static int finish_head(struct http1 *p)
 
 	/* The head lies still now: take the views of the start line again. */
 	start = span_of(p->head.data, (size_t)((uint8_t *)memchr(p->head.data, '\r', p->head.len) -
-					       p->head.data));
+	                                       p->head.data));
 	r = p->response ? parse_status_line(p, start) : parse_request_line(p, start);
 	for (size_t i = 0; r == STEP_ON && i < http1_header_count(p); i++)
 		r = see_field(p, i, &f);

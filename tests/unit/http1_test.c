@@ -27,12 +27,13 @@ static void put_head(struct buf *out, const struct http1 *p)
 	if (p->msg.status != 0)
 		buf_printf(out, "<%u", p->msg.status);
 	else
-		buf_printf(out, "<%.*s %.*s", (int)p->msg.method.len, (const char *)p->msg.method.ptr,
-			   (int)p->msg.target.len, (const char *)p->msg.target.ptr);
+		buf_printf(out, "<%.*s %.*s", (int)p->msg.method.len,
+		           (const char *)p->msg.method.ptr, (int)p->msg.target.len,
+		           (const char *)p->msg.target.ptr);
 	for (size_t i = 0; i < http1_header_count(p); i++) {
 		http1_header_at(p, i, &name, &value);
 		buf_printf(out, "|%.*s=%.*s", (int)name.len, (const char *)name.ptr, (int)value.len,
-			   (const char *)value.ptr);
+		           (const char *)value.ptr);
 	}
 	buf_printf(out, "%s%s>", p->msg.keep_alive ? "+" : "-", p->msg.expect_continue ? "?" : "");
 }
@@ -97,7 +98,9 @@ static void parse_pieces(const struct run *r, struct span input, size_t piece, s
 	if (good && r->eof) {
 		enum http1_event e = http1_eof(&p);
 
-		buf_put_str(out, e == HTTP1_END ? (in_body ? "]$" : "$") : e == HTTP1_MORE ? "~" : "!eof");
+		buf_put_str(out, e == HTTP1_END    ? (in_body ? "]$" : "$")
+		                 : e == HTTP1_MORE ? "~"
+		                                   : "!eof");
 	}
 	http1_free(&p);
 }
@@ -111,8 +114,9 @@ static void expect(const struct run *r, struct span input, const char *want)
 		buf_init(&out, TRANSCRIPT_MAX);
 		parse_pieces(r, input, pieces[i], &out);
 		if (want != NULL && strcmp(buf_cstr(&out), want) != 0)
-			fail_msg("pieces of %zu of %.*s: %s, not %s", pieces[i], (int)MIN(input.len, 200),
-				 (const char *)input.ptr, buf_cstr(&out), want);
+			fail_msg("pieces of %zu of %.*s: %s, not %s", pieces[i],
+			         (int)MIN(input.len, 200), (const char *)input.ptr, buf_cstr(&out),
+			         want);
 		buf_free(&out);
 	}
 }
@@ -134,48 +138,54 @@ static void test_requests(void **state)
 	(void)state;
 	request("GET / HTTP/1.1\r\n" H "\r\n", "<GET /|Host=x+>.");
 	request("POST /a?b=c HTTP/1.1\r\nhost:x\r\nContent-Length: 3\r\n\r\nabc",
-		"<POST /a?b=c|host=x|Content-Length=3+>[abc].");
+	        "<POST /a?b=c|host=x|Content-Length=3+>[abc].");
 	request("GET / HTTP/1.1\r\n" H "X: \t a b \t \r\nE:\r\n\r\n", "<GET /|Host=x|X=a b|E=+>.");
-	request("GET /1 HTTP/1.1\r\n" H "\r\nGET /2 HTTP/1.1\r\n" H "Connection: close\r\n\r\nGET /3",
-		"<GET /1|Host=x+>.<GET /2|Host=x|Connection=close->.");
+	request("GET /1 HTTP/1.1\r\n" H "\r\nGET /2 HTTP/1.1\r\n" H
+	        "Connection: close\r\n\r\nGET /3",
+	        "<GET /1|Host=x+>.<GET /2|Host=x|Connection=close->.");
 	request("\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", "<GET /|Host=x+>.");
 	request("OPTIONS * HTTP/1.1\r\n" H "\r\n", "<OPTIONS *|Host=x+>.");
-	request("PUT / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", "<PUT /|Host=x|Content-Length=0+>.");
+	request("PUT / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n",
+	        "<PUT /|Host=x|Content-Length=0+>.");
 	request("PUT / HTTP/1.1\r\n" H "Content-Length: 2\r\ncontent-length: 2\r\n\r\nab",
-		"<PUT /|Host=x|Content-Length=2|content-length=2+>[ab].");
+	        "<PUT /|Host=x|Content-Length=2|content-length=2+>[ab].");
 }
 
 static void test_persistence(void **state)
 {
 	(void)state;
 	request("GET / HTTP/1.0\r\n\r\n", "<GET /->.");
-	request("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "<GET /|Connection=Keep-Alive+>.");
+	request("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+	        "<GET /|Connection=Keep-Alive+>.");
 	request("GET / HTTP/1.1\r\n" H "Connection: a, CLOSE ,b\r\n\r\n",
-		"<GET /|Host=x|Connection=a, CLOSE ,b->.");
+	        "<GET /|Host=x|Connection=a, CLOSE ,b->.");
 	request("GET / HTTP/1.1\r\n" H "Connection: keep-alive\r\nConnection: close\r\n\r\n",
-		"<GET /|Host=x|Connection=keep-alive|Connection=close->.");
+	        "<GET /|Host=x|Connection=keep-alive|Connection=close->.");
 	request("GET / HTTP/1.1\r\n" H "Connection: closed\r\n\r\n",
-		"<GET /|Host=x|Connection=closed+>.");
+	        "<GET /|Host=x|Connection=closed+>.");
 }
 
 static void test_expectation(void **state)
 {
 	(void)state;
-	request("PUT / HTTP/1.1\r\n" H "Expect: 100-Continue\r\n\r\n", "<PUT /|Host=x|Expect=100-Continue+?>.");
+	request("PUT / HTTP/1.1\r\n" H "Expect: 100-Continue\r\n\r\n",
+	        "<PUT /|Host=x|Expect=100-Continue+?>.");
 	request("PUT / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", "<PUT /|Expect=100-continue->.");
 	request("PUT / HTTP/1.1\r\n" H "Expect: tea\r\n\r\n", "!417");
 }
 
-#define CHUNKED "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+#define CHUNKED      "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
 #define CHUNKED_HEAD "<POST /|Host=x|Transfer-Encoding=chunked+>"
 
 static void test_chunked(void **state)
 {
 	(void)state;
-	request(CHUNKED "3\r\nabc\r\n0010\r\n0123456789abcdef\r\n0\r\n\r\n", CHUNKED_HEAD "[abc0123456789abcdef].");
-	request(CHUNKED "3;a=b;c=\"d\"\r\nabc\r\n1 ; e\r\nd\r\n1 \r\ne\r\n00\r\nX-Sum: 1\r\nY: 2\r\n\r\n"
-			"GET / HTTP/1.1\r\n" H "\r\n",
-		CHUNKED_HEAD "[abcde].<GET /|Host=x+>.");
+	request(CHUNKED "3\r\nabc\r\n0010\r\n0123456789abcdef\r\n0\r\n\r\n",
+	        CHUNKED_HEAD "[abc0123456789abcdef].");
+	request(CHUNKED
+	        "3;a=b;c=\"d\"\r\nabc\r\n1 ; e\r\nd\r\n1 \r\ne\r\n00\r\nX-Sum: 1\r\nY: 2\r\n\r\n"
+	        "GET / HTTP/1.1\r\n" H "\r\n",
+	        CHUNKED_HEAD "[abcde].<GET /|Host=x+>.");
 	request(CHUNKED "0\r\n\r\n", CHUNKED_HEAD ".");
 	request(CHUNKED "\r\n", CHUNKED_HEAD "!400");
 	request(CHUNKED "g\r\n", CHUNKED_HEAD "!400");
@@ -235,7 +245,8 @@ static void test_smuggling(void **state)
 	request("POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", "!501");
 	request("POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", "!501");
 	request("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "!400");
-	expect(&(struct run){0}, span_of("GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", 35), "!400");
+	expect(&(struct run){0}, span_of("GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", 35),
+	       "!400");
 }
 
 static void test_start_lines(void **state)
@@ -279,24 +290,32 @@ static void test_limits(void **state)
 	expect(&run, span_str("GET /34567890123456789 HTTP/1.1\r\n"), "!414");
 	expect(&run, span_str("GET /3456789012345678 HTTP/1.1\r\n" H "\r\n"),
 	       "<GET /3456789012345678|Host=x+>.");
-	expect(&run, span_str("GET / HTTP/1.1\r\n" H "a:1\r\nb:2\r\n\r\n"), "<GET /|Host=x|a=1|b=2+>.");
+	expect(&run, span_str("GET / HTTP/1.1\r\n" H "a:1\r\nb:2\r\n\r\n"),
+	       "<GET /|Host=x|a=1|b=2+>.");
 	expect(&run, span_str("GET / HTTP/1.1\r\n" H "a:1\r\nb:2\r\nc:3\r\n\r\n"), "!431");
 	/* 16 + 9 + 37 + 2 octets are 64. */
 	expect(&run, span_str("GET / HTTP/1.1\r\n" H "a: 90123456789012345678901234567890\r\n\r\n"),
 	       "<GET /|Host=x|a=90123456789012345678901234567890+>.");
-	expect(&run, span_str("GET / HTTP/1.1\r\n" H "a: 901234567890123456789012345678901\r\n\r\n"), "!431");
+	expect(&run,
+	       span_str("GET / HTTP/1.1\r\n" H "a: 901234567890123456789012345678901\r\n\r\n"),
+	       "!431");
 	expect(&run, span_str("GET / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nabcde"),
 	       "<GET /|Host=x|Content-Length=5+>[abcde].");
 	expect(&run, span_str("GET / HTTP/1.1\r\n" H "Content-Length: 6\r\n\r\nabcdef"),
 	       "<GET /|Host=x|Content-Length=6+>!413");
-	expect(&run, span_str("GET / HTTP/1.1\r\n" H "Transfer-Encoding:chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+	expect(&run,
+	       span_str("GET / HTTP/1.1\r\n" H
+	                "Transfer-Encoding:chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
 	       "<GET /|Host=x|Transfer-Encoding=chunked+>[abcde].");
-	expect(&run, span_str("GET / HTTP/1.1\r\n" H "Transfer-Encoding:chunked\r\n\r\n3\r\nabc\r\n3\r\nde"),
+	expect(&run,
+	       span_str("GET / HTTP/1.1\r\n" H
+	                "Transfer-Encoding:chunked\r\n\r\n3\r\nabc\r\n3\r\nde"),
 	       "<GET /|Host=x|Transfer-Encoding=chunked+>[abc!413");
 }
 
 /* n octets 'a' after a prefix and before a suffix; what came out must begin or end as said. */
-static void around(const struct run *r, const char *prefix, size_t n, const char *suffix, const char *want_end)
+static void around(const struct run *r, const char *prefix, size_t n, const char *suffix,
+                   const char *want_end)
 {
 	struct buf in, out;
 
@@ -362,21 +381,24 @@ static void test_responses(void **state)
 	response("HTTP/1.1 200 OK\r\n\r\nuntil the end", "<200->[until the end]$");
 	response("HTTP/1.1 200 OK\r\n\r\n", "<200->$");
 	response("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
-		 "<200|Connection=keep-alive|Content-Length=1+>[x].~");
+	         "<200|Connection=keep-alive|Content-Length=1+>[x].~");
 	response("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 x\r\nContent-Length: 9\r\n\r\n",
-		 "<204+>.<304|Content-Length=9+>.~");
+	         "<204+>.<304|Content-Length=9+>.~");
 	response("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nX: y\r\n\r\n"
-		 "HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\nx",
-		 "<201|Content-Length=1+>[x].~");
-	response("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", "<200|Content-Length=3+>[hi!eof");
+	         "HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\nx",
+	         "<201|Content-Length=1+>[x].~");
+	response("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi",
+	         "<200|Content-Length=3+>[hi!eof");
 	response("HTTP/1.1 100 Continue\r\n\r\n", "!eof");
 	response("HTTP/1.1 20", "!eof");
 	response("", "~");
-	response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
-		 "<101|Upgrade=websocket|Connection=upgrade+>.~");
+	response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+	         "upgrade\r\n\r\n",
+	         "<101|Upgrade=websocket|Connection=upgrade+>.~");
 	/* RFC 9112 6.3: the coding wins over the length, and the connection ends with it. */
-	response("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nrest",
-		 "<200|Content-Length=3|Transfer-Encoding=chunked->[x].~");
+	response("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: "
+	         "chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nrest",
+	         "<200|Content-Length=3|Transfer-Encoding=chunked->[x].~");
 }
 
 static void test_response_errors(void **state)
@@ -390,10 +412,12 @@ static void test_response_errors(void **state)
 	response("\r\nHTTP/1.1 200 OK\r\n\r\n", "!502");
 	response("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "!502");
 	response("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "!502");
-	response("HTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\n"
-		 "HTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\n"
-		 "HTTP/1.1 100 a\r\n\r\n",
-		 "!502");
+	response("HTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 "
+	         "a\r\n\r\n"
+	         "HTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 a\r\n\r\nHTTP/1.1 100 "
+	         "a\r\n\r\n"
+	         "HTTP/1.1 100 a\r\n\r\n",
+	         "!502");
 }
 
 static void test_head_response_has_no_body(void **state)
@@ -401,7 +425,7 @@ static void test_head_response_has_no_body(void **state)
 	(void)state;
 	expect(&(struct run){.response = true, .head_request = true},
 	       span_str("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
-			"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+	                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"),
 	       "<200|Content-Length=10+>.<200|Content-Length=1+>[x].");
 	expect(&(struct run){.response = true, .head_request = true},
 	       span_str("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -463,7 +487,8 @@ static void test_body_limit_can_change_at_the_head(void **state)
 
 static void test_upgrade_leaves_the_rest(void **state)
 {
-	struct span in = span_str("HTTP/1.1 101 x\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n\x81\x00");
+	struct span in =
+		span_str("HTTP/1.1 101 x\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n\x81\x00");
 	struct span body;
 	struct http1 p;
 
@@ -546,9 +571,10 @@ static void test_writer(void **state)
 	http1_write_chunk(&b, span_str("x"));
 	http1_write_chunk(&b, span_str(""));
 	http1_write_chunk_end(&b);
-	assert_string_equal(buf_cstr(&b),
-			    "POST /wsman HTTP/1.1\r\nHost: 10.0.0.1:16992\r\n"
-			    "Content-Length: 18446744073709551615\r\nEmpty: \r\n\r\n0001\r\nx\r\n0\r\n\r\n");
+	assert_string_equal(
+		buf_cstr(&b),
+		"POST /wsman HTTP/1.1\r\nHost: 10.0.0.1:16992\r\n"
+		"Content-Length: 18446744073709551615\r\nEmpty: \r\n\r\n0001\r\nx\r\n0\r\n\r\n");
 	buf_clear(&b);
 	http1_write_response(&b, 404);
 	http1_write_response(&b, 299);

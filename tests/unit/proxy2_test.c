@@ -58,7 +58,12 @@ static void refused(const char *hex, int err)
 
 static void test_v4(void **state)
 {
-	struct proxy2 p = accepted(SIG "2111000c" "c0000201" "c6336402" "d431" "1151", 0);
+	struct proxy2 p = accepted(SIG "2111000c"
+	                               "c0000201"
+	                               "c6336402"
+	                               "d431"
+	                               "1151",
+	                           0);
 
 	(void)state;
 	assert_int_equal(p.family, PROXY2_V4);
@@ -70,10 +75,14 @@ static void test_v4(void **state)
 
 static void test_v6_with_tlvs(void **state)
 {
-	struct proxy2 p = accepted(SIG "21210030" "20010db8000000000000000000000001"
-				       "20010db8000000000000000000000002" "0001" "ffff"
-				       "0400090000000000000000" "04",
-				   0);
+	struct proxy2 p = accepted(SIG "21210030"
+	                               "20010db8000000000000000000000001"
+	                               "20010db8000000000000000000000002"
+	                               "0001"
+	                               "ffff"
+	                               "0400090000000000000000"
+	                               "04",
+	                           0);
 
 	(void)state;
 	assert_int_equal(p.family, PROXY2_V6);
@@ -111,8 +120,8 @@ static void test_refused(void **state)
 	refused("16", -ERR_PROTOCOL); /* a TLS hello */
 	refused("0d0a0d0b", -ERR_PROTOCOL);
 	refused("0d0a0d0a000d0a515549540b", -ERR_PROTOCOL);
-	refused(SIG "11", -ERR_PROTOCOL); /* version 1 */
-	refused(SIG "22", -ERR_PROTOCOL); /* an unknown command */
+	refused(SIG "11", -ERR_PROTOCOL);   /* version 1 */
+	refused(SIG "22", -ERR_PROTOCOL);   /* an unknown command */
 	refused(SIG "2112", -ERR_PROTOCOL); /* UDP */
 	refused(SIG "2122", -ERR_PROTOCOL);
 	refused(SIG "2110", -ERR_PROTOCOL);
