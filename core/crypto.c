@@ -110,7 +110,7 @@ void hkdf_sha256(struct span key, struct span salt, const char *info, uint8_t *o
 	static const uint8_t none[1];
 
 	crypto_init();
-	ASSERT(n > 0 && n <= 255 * WC_SHA256_DIGEST_SIZE && key.len <= UPDATE_MAX &&
+	ASSERT(n > 0 && n <= 255u * WC_SHA256_DIGEST_SIZE && key.len <= UPDATE_MAX &&
 	       salt.len <= UPDATE_MAX);
 	ASSERT(wc_HKDF(WC_SHA256, key.len > 0 ? key.ptr : none, (word32)key.len,
 	               salt.len > 0 ? salt.ptr : NULL, (word32)salt.len, (const byte *)info,

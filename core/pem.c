@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define PEM_BLOCK_MAX (1024 * 1024)
+#define PEM_BLOCK_MAX (1024u * 1024)
 #define LINE_OCTETS   48 /* 64 characters */
 
 static const char begin_mark[] = "-----BEGIN ", end_mark[] = "-----END ", dashes[] = "-----";

@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_MAX (1u << 30) /* wolfSSL's lengths are int */
-#define ERROR_MAX 512
+#define NAME_MAX_LEN 255        /* of a host name, RFC 1035 */
+#define CHUNK_MAX    (1u << 30) /* wolfSSL's lengths are int */
+#define ERROR_MAX    512
 
 int tls_on_recv(WOLFSSL *ssl, char *out, int n, void *arg)
 {
@@ -98,6 +99,8 @@ static bool set_name(struct tls *t, const char *server_name)
 
 	if (t->ctx->server || server_name == NULL)
 		return true;
+	if (strlen(server_name) > NAME_MAX_LEN)
+		return false;
 	t->server_name = strdup(server_name);
 	if (t->server_name == NULL)
 		return false;

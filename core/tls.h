@@ -32,7 +32,7 @@ struct tls_ctx_opts {
 	const char *
 		ciphers; /* replaces the profile's list (tests and the simulator); NULL the profile's own */
 	int min_version, max_version; /* 0x0301..0x0304, 0: the profile's own */
-	bool tickets;
+	bool tickets; /* servers that ask for no client certificate; a resumed session would not have one */
 };
 
 struct tls_ctx;
@@ -50,7 +50,10 @@ void tls_ctx_unref(struct tls_ctx *ctx);
 /* Where ciphertext goes. Returns 0, or a negative error that ends the session (for example -ERR_FULL). The span is borrowed. */
 typedef int tls_output_fn(void *arg, struct span ciphertext);
 
-/* tls_new: a session; server or client as the ctx says. server_name: SNI and name check for clients, NULL none. NULL: no memory. */
+/*
+ * tls_new: a session; server or client as the ctx says. server_name: SNI and name check for clients (a DNS name, or an IP
+ * address, which is checked but not sent), NULL none. NULL: no memory, or a name longer than 255 octets.
+ */
 struct tls *tls_new(struct tls_ctx *ctx, const char *server_name, tls_output_fn *output, void *arg);
 void tls_free(struct tls *t);
 
@@ -58,7 +61,11 @@ void tls_free(struct tls *t);
 void tls_input(struct tls *t, struct span ciphertext);
 size_t tls_input_left(const struct tls *t);
 
-/* tls_handshake: drives it one step. 0 established, -ERR_AGAIN more input needed, -ERR_TLS failed (tls_error tells), -ERR_CLOSED. */
+/*
+ * tls_handshake: drives it one step. 0 established, -ERR_AGAIN more input needed, -ERR_TLS failed (tls_error tells), -ERR_CLOSED.
+ * When it returns 0, tls_input_left may not be 0: the rest is application data for tls_read. In TLS 1.3 a client is established
+ * before the server has judged its certificate; it hears of a refusal from tls_read.
+ */
 int tls_handshake(struct tls *t) MUST_CHECK;
 bool tls_established(const struct tls *t);
 
@@ -79,7 +86,10 @@ struct tls_info {
 };
 void tls_info(const struct tls *t, struct tls_info *out);
 
-/* tls_peer_sha256: fingerprint of the peer's leaf certificate; false if it sent none. tls_peer_cn: its subject CN, "" if none. */
+/*
+ * tls_peer_sha256: fingerprint of the peer's leaf certificate; false if it sent none. tls_peer_cn: its subject CN, "" if none;
+ * printable ASCII, everything else replaced by '?'. Both only once established, when the peer has proven that it holds the key.
+ */
 bool tls_peer_sha256(const struct tls *t, uint8_t out[32]);
 const char *tls_peer_cn(const struct tls *t);
 

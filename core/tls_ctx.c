@@ -16,24 +16,26 @@
 
 #define VERSION_MIN 0x0301
 #define VERSION_MAX 0x0304
-#define PEM_MAX     (1024 * 1024)
+#define PEM_MAX     (1024u * 1024)
 
 #define SUITES_13 "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
-#define SUITES_AEAD                                                                              \
-	SUITES_13 ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-" \
-	          "GCM-SHA384:"                                                                  \
-		  "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-"       \
-	          "CHACHA20-POLY1305"
+#define SUITES_ECDHE                                                 \
+	"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:" \
+	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384:" \
+	"ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-CHACHA20-POLY1305"
+#define SUITES_ECDHE_CBC                                   \
+	"ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:" \
+	"ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
+#define SUITES_RSA \
+	"AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA"
+
+#define SUITES_AEAD SUITES_13 ":" SUITES_ECDHE
 
 /*
- * The RSA key exchange and CBC suites are what devices of the generations 11 and 12 offer (apf.md T6, T7); a version below
- * 1.2 only ever gets the SHA-1 ones of them.
+ * The RSA key exchange and CBC suites are what devices of the generations 11 and 12 offer (apf.md
+ * T6, T7); a version below 1.2 only ever gets the SHA-1 ones of them.
  */
-#define SUITES_DEVICES                                                                             \
-	SUITES_AEAD ":ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA:ECDHE-" \
-	            "RSA-AES256-SHA:"                                                              \
-		    "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:"  \
-	            "AES256-SHA"
+#define SUITES_DEVICES SUITES_AEAD ":" SUITES_ECDHE_CBC ":" SUITES_RSA
 
 static const struct {
 	int min_version;

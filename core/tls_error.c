@@ -53,10 +53,13 @@ static void skip(struct tls_hello *h, uint16_t n, enum phase next, uint16_t next
 
 static void on_suite(struct tls_hello *h)
 {
-	if (h->suites_len < TLS_SUITES_KEPT)
-		h->suites[h->suites_len++] = (uint16_t)h->field;
-	else
+	bool signal =
+		h->field == 0x00ff || h->field == 0x5600; /* RFC 5746 3.3, RFC 7507: no suites */
+
+	if (!signal && h->suites_len == TLS_SUITES_KEPT)
 		h->more_suites = true;
+	else if (!signal)
+		h->suites[h->suites_len++] = (uint16_t)h->field;
 	h->list_left = (uint16_t)(h->list_left - 2);
 	if (h->list_left >= 2)
 		expect(h, HELLO_SUITE, 2);

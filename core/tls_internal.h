@@ -6,6 +6,7 @@
 
 #include "core/base.h" /* before wolfSSL, which defines MIN and MAX only if nobody has */
 
+#include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
 
 #include "core/tls.h"

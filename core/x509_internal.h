@@ -17,8 +17,8 @@ bool x509_split(struct span der, struct x509_parts *out);
 /* x509_find_extension: its value (inside the OCTET STRING); false if it is not there. */
 bool x509_find_extension(const struct x509_parts *p, struct span oid, struct span *out);
 
-#define X509_CERT_MAX (64 * 1024)
-#define X509_KEY_MAX  (16 * 1024)
+#define X509_CERT_MAX (64u * 1024)
+#define X509_KEY_MAX  (16u * 1024)
 
 #define OID_SPAN(...) \
 	span_of((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))

@@ -506,6 +506,8 @@ static void test_bad_settings(void **state)
 {
 	const struct tls_pki *pki = tls_pki_get();
 	struct tls_ctx_opts o;
+	struct tls_ctx *ctx;
+	char name[257];
 
 	(void)state;
 	o = (struct tls_ctx_opts){.server = true};
@@ -530,6 +532,12 @@ static void test_bad_settings(void **state)
 	o = server_opts(TLS_MODERN);
 	o.max_version = 0x0302;
 	assert_refused(&o, "no TLS version between 0x0303 and 0x0302");
+	o = client_opts(0x0303, NULL);
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	ctx = make_ctx(&o);
+	assert_null(tls_new(ctx, name, drop, NULL));
+	tls_ctx_unref(ctx);
 }
 
 #define IDLE_SESSIONS 200
@@ -664,13 +672,13 @@ static void test_foreign_keys(void **state)
 {
 	static const char *const commands[] = {
 		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "
-	        "/CN=api -keyout /dev/stdout 2>/dev/null",
+		"/CN=api -keyout /dev/stdout 2>/dev/null",
 		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -subj "
-	        "/CN=api -keyout /dev/stdout 2>/dev/null",
+		"/CN=api -keyout /dev/stdout 2>/dev/null",
 		"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=api -keyout /dev/stdout "
-	        "2>/dev/null",
+		"2>/dev/null",
 		"t=$(mktemp) && openssl ecparam -name prime256v1 -genkey -noout -out $t && cat $t "
-	        "&& "
+		"&& "
 		"openssl req -x509 -key $t -subj /CN=api 2>/dev/null; r=$?; rm -f $t; exit $r",
 	};
 	char pem[16384];
@@ -690,6 +698,25 @@ static void test_foreign_keys(void **state)
 		assert_string_equal(tls_peer_cn(p.client), "api");
 		tls_pair_free(&p);
 	}
+}
+
+/* A recorded sort of client: 1.2, one suite of no use, and the signal that renegotiation is understood. */
+static void test_useless_suites(void **state)
+{
+	static const uint8_t hello[] = {
+		22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 3, /* then 32 random octets */
+		1,  2, 3, 4, 5,  6, 7, 8, 9,  1, 2, 3, 4, 5, 6, 7, 8, 9,   1, 2, 3,
+		4,  5, 6, 7, 8,  9, 1, 2, 3,  4, 5, 0, 0, 4, 0, 5, 0, 255, 1, 0};
+	struct tls_ctx_opts o = server_opts(TLS_MODERN);
+	struct tls_ctx *ctx = make_ctx(&o);
+	struct tls *t = tls_new(ctx, NULL, drop, NULL);
+
+	(void)state;
+	tls_input(t, span_of(hello, sizeof(hello)));
+	assert_int_equal(tls_handshake(t), -ERR_TLS);
+	assert_string_equal(tls_error(t), "no common cipher suite (the peer offers 0x0005)");
+	tls_free(t);
+	tls_ctx_unref(ctx);
 }
 
 /* A session that the peer never finishes must not leak, at whatever octet it stops. */
@@ -750,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_other_protocols),
 		cmocka_unit_test(test_output_refused),
 		cmocka_unit_test(test_bad_settings),
+		cmocka_unit_test(test_useless_suites),
 		cmocka_unit_test(test_idle_heap),
 		cmocka_unit_test(test_foreign_keys),
 		cmocka_unit_test(test_abandoned_handshakes),
