@@ -149,7 +149,7 @@ check-unit: tests
 check-corpus: replays
 	$(Q)tools/run-corpus.sh $(B)
 check-e2e: all
-	$(Q)tools/run-tests.sh $(sort $(wildcard tests/e2e/*_test.sh))
+	$(Q)B=$(B) TEST_TIMEOUT=900 tools/run-tests.sh $(sort $(wildcard tests/e2e/*_test.py))
 .PHONY: check tests replays check-unit check-corpus check-e2e
 
 asan: deps ## unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -6,7 +6,8 @@ set -u
 passed=0 failed=0 skipped=0
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 for t in "$@"; do
-	timeout "${TEST_TIMEOUT:-300}" "$t" >"$log" 2>&1
+	runner=(); case $t in *.py) runner=(python3 -B) ;; esac
+	timeout "${TEST_TIMEOUT:-300}" "${runner[@]}" "$t" >"$log" 2>&1
 	case $? in
 	0) passed=$((passed + 1)); echo "ok      ${t##*/}" ;;
 	77) skipped=$((skipped + 1)); echo "skipped ${t##*/}: $(tail -1 "$log")" ;;
