@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * digest.c: the grammar of challenges and credentials (RFC 9110 11.2-11.4) and the computation, shared by both sides.
- * The password only ever goes from the caller's memory into the hash; what is derived from it is overwritten.
+ * digest.c: the grammar of challenges and credentials (RFC 9110 11.2-11.4) and the computation,
+ * shared by both sides. The password only ever goes from the caller's memory into the hash; what is
+ * derived from it is overwritten.
  */
 #include "wire/digest.h"
 #include "core/err.h"
@@ -13,7 +14,7 @@
 
 #define HEX_SIZE (2 * 32 + 1)
 
-/* ---- grammar -------------------------------------------------------------------------------------------------- */
+/* ---- grammar --------------------------------------------------------------------------------- */
 
 enum item_kind { ITEM_END, ITEM_SCHEME, ITEM_PARAM };
 
@@ -157,7 +158,7 @@ static unsigned parse_qops(const struct item *it)
 	       (scan_list_has(v, "auth-int") ? (unsigned)DIGEST_AUTH_INT : 0U);
 }
 
-/* ---- the computation ------------------------------------------------------------------------------------------ */
+/* ---- the computation ------------------------------------------------------------------------- */
 
 struct inputs {
 	enum hash_kind hash;
@@ -204,7 +205,7 @@ static struct span compute(const struct inputs *in, char hex[HEX_SIZE])
 	return result;
 }
 
-/* ---- challenges ----------------------------------------------------------------------------------------------- */
+/* ---- challenges ------------------------------------------------------------------------------ */
 
 /* One parameter of a Digest challenge; bad is set when we cannot answer this challenge. */
 static int challenge_param(const struct item *it, struct digest_challenge *c, bool *bad)
@@ -318,7 +319,7 @@ void digest_write_challenge(struct buf *b, const struct digest_offer *offer)
 	}
 }
 
-/* ---- client --------------------------------------------------------------------------------------------------- */
+/* ---- client ---------------------------------------------------------------------------------- */
 
 void digest_client_init(struct digest_client *c, bool amt_realm_only)
 {
@@ -426,7 +427,7 @@ int digest_client_authorize(struct digest_client *c, const struct digest_use *us
 	return out->err;
 }
 
-/* ---- server --------------------------------------------------------------------------------------------------- */
+/* ---- server ---------------------------------------------------------------------------------- */
 
 static int parse_nc(const struct item *it, struct digest_auth *out)
 {

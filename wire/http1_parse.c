@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * http1_parse.c: the incremental parser. Lines of the head are collected in p->head and checked as each one ends;
- * p->fields holds where names and values lie (offsets, because the head moves while it grows). When the head is
- * complete, interpret() decides how the body is framed, and no later byte can change that.
+ * http1_parse.c: the incremental parser. Lines of the head are collected in p->head and checked as
+ * each one ends; p->fields holds where names and values lie (offsets, because the head moves while
+ * it grows). When the head is complete, interpret() decides how the body is framed, and no later
+ * byte can change that.
  */
 #include "wire/http1.h"
 #include "core/err.h"
@@ -100,7 +101,7 @@ static int fail(struct http1 *p, uint16_t status, const char *text)
 	return HTTP1_ERROR;
 }
 
-/* ---- the head ------------------------------------------------------------------------------------------------- */
+/* ---- the head -------------------------------------------------------------------------------- */
 
 static void begin_message(struct http1 *p)
 {
@@ -258,7 +259,7 @@ static int parse_field(struct http1 *p, struct span line)
 	return STEP_ON;
 }
 
-/* ---- what the headers say ------------------------------------------------------------------------------------- */
+/* ---- what the headers say -------------------------------------------------------------------- */
 
 struct framing {
 	unsigned hosts;
@@ -340,7 +341,10 @@ static int judge_response(struct http1 *p)
 		return STEP_ON;
 	}
 	p->interim = 0;
-	/* RFC 9112 6.1: the coding wins, and the connection is not used again. The same for a coding from HTTP/1.0. */
+	/*
+	 * RFC 9112 6.1: the coding wins, and the connection is not used again. The same for a
+	 * coding from HTTP/1.0.
+	 */
 	if (p->msg.chunked && (p->msg.has_length || p->msg.minor == 0)) {
 		p->msg.has_length = false;
 		p->msg.keep_alive = false;
@@ -393,7 +397,7 @@ static int step_fields(struct http1 *p, struct span *in)
 	return r;
 }
 
-/* ---- the body ------------------------------------------------------------------------------------------------- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 static int step_body(struct http1 *p)
 {
@@ -557,7 +561,7 @@ static int step_end(struct http1 *p)
 	return HTTP1_END;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int step(struct http1 *p, struct span *in, struct span *body)
 {
@@ -614,7 +618,7 @@ enum http1_event http1_eof(struct http1 *p)
 	return HTTP1_ERROR;
 }
 
-/* ---- the header table ----------------------------------------------------------------------------------------- */
+/* ---- the header table ------------------------------------------------------------------------ */
 
 size_t http1_header_count(const struct http1 *p)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* http1_write.c: writers of HTTP/1.1 heads and chunks. Nothing that a caller passes can add a line. */
+/*
+ * http1_write.c: writers of HTTP/1.1 heads and chunks. Nothing that a caller passes can add a line.
+ */
 #include "wire/http1.h"
 #include "core/err.h"
 #include "wire/scan.h"

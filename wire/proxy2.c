@@ -28,7 +28,10 @@ static void take_addresses(struct cur *c, size_t n, struct proxy2 *out)
 	out->target_port = cur_u16(c);
 }
 
-/* Octets of addresses that the family needs, or -ERR_PROTOCOL for one that cannot be on a TCP listener. */
+/*
+ * Octets of addresses that the family needs, or -ERR_PROTOCOL for one that cannot be on a TCP
+ * listener.
+ */
 static ssize_t address_len(uint8_t family)
 {
 	switch (family) {
@@ -45,7 +48,10 @@ static ssize_t address_len(uint8_t family)
 	}
 }
 
-/* The fields that have arrived after the signature; -ERR_MORE when the fixed part is good so far but incomplete. */
+/*
+ * The fields that have arrived after the signature; -ERR_MORE when the fixed part is good so far
+ * but incomplete.
+ */
 static int check_fixed(struct span in)
 {
 	if (in.len > 12 && in.ptr[12] != CMD_LOCAL && in.ptr[12] != CMD_PROXY)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * proxy2.h: the binary header of the PROXY protocol, version 2 (haproxy.org, proxy-protocol.txt section 2.2), which a
- * load balancer puts before the first byte of a connection. Stateless: the caller keeps what it has received until the
- * parser has an answer. Whether a peer may send the header at all is the caller's decision.
+ * proxy2.h: the binary header of the PROXY protocol, version 2 (haproxy.org, proxy-protocol.txt
+ * section 2.2), which a load balancer puts before the first byte of a connection. Stateless: the
+ * caller keeps what it has received until the parser has an answer. Whether a peer may send the
+ * header at all is the caller's decision.
  */
 #pragma once
 
@@ -12,7 +13,8 @@
 #define PROXY2_MAX   536 /* the longest header that is accepted, TLVs included */
 
 enum proxy2_family {
-	PROXY2_NONE, /* LOCAL (a health check of the balancer itself), unspecified or a Unix socket: keep the real peer */
+	/* LOCAL (a health check by the balancer itself), unspecified or Unix: keep the real peer */
+	PROXY2_NONE,
 	PROXY2_V4,
 	PROXY2_V6,
 };
@@ -26,8 +28,9 @@ struct proxy2 {
 };
 
 /*
- * proxy2_parse(in, out): number of octets of the header at the front of in, after which the connection's own bytes
- * begin; -ERR_MORE: so far it fits, give a longer in; -ERR_PROTOCOL: not such a header; -ERR_TOO_BIG: longer than
- * PROXY2_MAX. TLVs are skipped unread. Wrong bytes are refused as soon as they are there.
+ * proxy2_parse(in, out): number of octets of the header at the front of in, after which the
+ * connection's own bytes begin; -ERR_MORE: so far it fits, give a longer in; -ERR_PROTOCOL: not
+ * such a header; -ERR_TOO_BIG: longer than PROXY2_MAX. TLVs are skipped unread. Wrong bytes are
+ * refused as soon as they are there.
  */
 ssize_t proxy2_parse(struct span in, struct proxy2 *out);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* scan.h: comparing, trimming and splitting of borrowed text, for the parsers of this folder. Any thread. */
+/*
+ * scan.h: comparing, trimming and splitting of borrowed text, for the parsers of this folder. Any
+ * thread.
+ */
 #pragma once
 
 #include "core/base.h"
@@ -19,15 +22,18 @@ static inline struct span scan_skip(struct span s, size_t n)
 	return span_of(s.ptr + n, s.len - n);
 }
 
-/* scan_u64(s, out): decimal digits only, at least one. 0, or -ERR_INVALID (also when it does not fit). */
+/*
+ * scan_u64(s, out): decimal digits only, at least one. 0, or -ERR_INVALID (also when it does not
+ * fit).
+ */
 int scan_u64(struct span s, uint64_t *out);
 
 /* scan_hex_digit(c): 0..15, or -1. */
 int scan_hex_digit(uint8_t c);
 
 /*
- * scan_list_next(list, item): takes the next item of a comma-separated list off its front, trimmed; empty items are
- * skipped. False at the end. Commas within quotes are not treated specially.
+ * scan_list_next(list, item): takes the next item of a comma-separated list off its front, trimmed;
+ * empty items are skipped. False at the end. Commas within quotes are not treated specially.
  */
 bool scan_list_next(struct span *list, struct span *item);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* wsman_fault.c: SOAP faults (amt.md A.7; subcodes of DSP0226 and of the WS-* it uses) and names of return values (A.8). */
+/*
+ * wsman_fault.c: SOAP faults (amt.md A.7; subcodes of DSP0226 and of the WS-* it uses) and names of
+ * return values (A.8).
+ */
 #include "wire/wsman_fault.h"
 #include "core/err.h"
 
@@ -98,7 +101,7 @@ bool wsman_fault_retryable(const struct wsman_fault *fault)
 	return fault->kind == WSMAN_FAULT_BUSY;
 }
 
-/* ---- return values -------------------------------------------------------------------------------------------- */
+/* ---- return values --------------------------------------------------------------------------- */
 
 struct status {
 	uint32_t value;

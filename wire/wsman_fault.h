@@ -4,5 +4,8 @@
 
 #include "wire/wsman.h"
 
-/* wsman_fault_read(node, out): node is soap:Fault. Always fills out, with kind WSMAN_FAULT_OTHER if nothing is known. */
+/*
+ * wsman_fault_read(node, out): node is soap:Fault. Always fills out, with kind WSMAN_FAULT_OTHER if
+ * nothing is known.
+ */
 void wsman_fault_read(const struct xml_node *node, struct wsman_fault *out);

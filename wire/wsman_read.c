@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* wsman_read.c: envelopes that were received. What the prefixes are called does not matter; namespaces are compared. */
+/*
+ * wsman_read.c: envelopes that were received. What the prefixes are called does not matter;
+ * namespaces are compared.
+ */
 #include "wire/wsman.h"
 #include "core/err.h"
 #include "wire/wsman_fault.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * wsman_write.c: requests. Prefixes: a SOAP, b addressing, c WS-Management, in the envelope; n enumeration and r the
- * resource, where they are used. The header's children stand in the order that all peers use (amt.md A.5).
+ * wsman_write.c: requests. Prefixes: a SOAP, b addressing, c WS-Management, in the envelope; n
+ * enumeration and r the resource, where they are used. The header's children stand in the order
+ * that all peers use (amt.md A.5).
  */
 #include "wire/wsman.h"
 #include "core/err.h"
@@ -62,7 +63,7 @@ const char *wsman_class_of(const char *resource_uri)
 	return slash != NULL ? slash + 1 : resource_uri;
 }
 
-/* ---- bodies --------------------------------------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 /* Members are written in the resource's prefix: <r:name>. */
 static void open_member(struct buf *b, const char *name)
@@ -146,7 +147,7 @@ void wsman_body_member(struct buf *b, const struct xml_node *node)
 	xml_write_node(b, node);
 }
 
-/* ---- selectors and references --------------------------------------------------------------------------------- */
+/* ---- selectors and references ---------------------------------------------------------------- */
 
 static void put_selector_open(struct buf *b, const char *name)
 {
@@ -207,7 +208,7 @@ void wsman_body_epr(struct buf *b, const char *name, const struct wsman_epr *epr
 	close_member(b, name);
 }
 
-/* ---- envelopes ------------------------------------------------------------------------------------------------ */
+/* ---- envelopes ------------------------------------------------------------------------------- */
 
 static void put_action(struct buf *b, const struct wsman_request *req)
 {

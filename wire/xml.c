@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * xml.c: the reader. expat splits, this file builds and limits. Character data of the open elements lies in one scratch
- * buffer used as a stack: a child's text is above its parent's and is cut off when the child ends.
+ * xml.c: the reader. expat splits, this file builds and limits. Character data of the open elements
+ * lies in one scratch buffer used as a stack: a child's text is above its parent's and is cut off
+ * when the child ends.
  */
 #include "wire/xml.h"
 #include "core/err.h"
@@ -34,7 +35,7 @@ struct build {
 	int err;
 };
 
-/* ---- arena ---------------------------------------------------------------------------------------------------- */
+/* ---- arena ----------------------------------------------------------------------------------- */
 
 static void *arena_get(struct xml_doc *doc, size_t n, size_t align)
 {
@@ -120,7 +121,7 @@ static void take_name(struct build *s, const char *full, const char **ns, const 
 	*name = s->err == 0 ? get_text(s, local, n) : "";
 }
 
-/* ---- what expat calls ----------------------------------------------------------------------------------------- */
+/* ---- what expat calls ------------------------------------------------------------------------ */
 
 static void on_doctype(void *user, const XML_Char *name, const XML_Char *sysid,
                        const XML_Char *pubid, int internal)
@@ -255,7 +256,7 @@ static void on_text(void *user, const XML_Char *text, int n)
 		stop(s, s->text.err, "too much text");
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void set_handlers(struct build *s)
 {
@@ -315,7 +316,7 @@ void xml_free(struct xml_doc *doc)
 	*doc = (struct xml_doc){0};
 }
 
-/* ---- lookups -------------------------------------------------------------------------------------------------- */
+/* ---- lookups --------------------------------------------------------------------------------- */
 
 static const struct xml_node *find(const struct xml_node *node, const char *name)
 {

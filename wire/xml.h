@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * xml.h: a safe reader of small XML documents (over expat) into a tree, and an escaping writer on struct buf.
+ * xml.h: a safe reader of small XML documents (over expat) into a tree, and an escaping writer on
+ * struct buf.
  *
- * DOCTYPE, and with it every entity of the document's own, is refused; depth, elements, attributes, names, text and
- * memory are limited. The tree lives in an arena inside struct xml_doc and dies with it. Good for data like SOAP bodies:
- * the text of an element is one string, its place between child elements is not kept, and white space around children,
- * comments and processing instructions are dropped. One thread at a time.
+ * DOCTYPE, and with it every entity of the document's own, is refused; depth, elements, attributes,
+ * names, text and memory are limited. The tree lives in an arena inside struct xml_doc and dies
+ * with it. Good for data like SOAP bodies: the text of an element is one string, its place between
+ * child elements is not kept, and white space around children, comments and processing instructions
+ * are dropped. One thread at a time.
  */
 #pragma once
 
@@ -46,8 +48,8 @@ struct xml_decl {
 struct xml_node {
 	const char *ns;   /* "" without a namespace */
 	const char *name; /* local name */
-	const char *
-		text; /* all character data, "" if none; white space alone is "" when there are children */
+	/* all character data, "" if none; white space alone is "" when there are children */
+	const char *text;
 	size_t text_len;
 	const struct xml_attr *attrs;
 	const struct xml_decl *decls;
@@ -67,9 +69,10 @@ struct xml_doc {
 };
 
 /*
- * xml_parse(doc, text, limits): builds the tree; limits NULL: the defaults. 0; -ERR_PROTOCOL: not well-formed, or a
- * DOCTYPE; -ERR_TOO_BIG: a limit; -ERR_NOMEM. On failure doc holds nothing but error and error_line. Text has to be UTF-8.
- * doc needs no initialisation; after success xml_free it.
+ * xml_parse(doc, text, limits): builds the tree; limits NULL: the defaults. 0; -ERR_PROTOCOL: not
+ * well-formed, or a DOCTYPE; -ERR_TOO_BIG: a limit; -ERR_NOMEM. On failure doc holds nothing but
+ * error and error_line. Text has to be UTF-8. doc needs no initialisation; after success xml_free
+ * it.
  */
 int xml_parse(struct xml_doc *doc, struct span text, const struct xml_limits *limits);
 
@@ -86,34 +89,44 @@ const char *xml_attr(const struct xml_node *node, const char *name);
 /* xml_is(node, ns, name): node is not NULL and has this name. */
 bool xml_is(const struct xml_node *node, const char *ns, const char *name);
 
-/* xml_text(node): its text, or NULL for NULL. xml_child_text: the text of the first child of a name, or NULL. */
+/*
+ * xml_text(node): its text, or NULL for NULL. xml_child_text: the text of the first child of a
+ * name, or NULL.
+ */
 const char *xml_text(const struct xml_node *node);
 const char *xml_child_text(const struct xml_node *node, const char *name);
 
-/* Values: 0, -ERR_NOT_FOUND for node NULL, -ERR_INVALID. White space around them is allowed. Bools: true false 1 0. */
+/*
+ * Values: 0, -ERR_NOT_FOUND for node NULL, -ERR_INVALID. White space around them is allowed. Bools:
+ * true false 1 0.
+ */
 int xml_u64(const struct xml_node *node, uint64_t *out);
 int xml_u32(const struct xml_node *node, uint32_t *out);
 int xml_i64(const struct xml_node *node, int64_t *out);
 int xml_bool(const struct xml_node *node, bool *out);
 
-/* xml_resolve(node, qname, local): the namespace of a QName in the text of node, "" if its prefix is unknown; local points into qname. */
+/*
+ * xml_resolve(node, qname, local): the namespace of a QName in the text of node, "" if its prefix
+ * is unknown; local points into qname.
+ */
 const char *xml_resolve(const struct xml_node *node, const char *qname, const char **local);
 
 /*
- * xml_write_node(b, node): the subtree as text, without a declaration. Namespaces are declared as defaults where they
- * change, so prefixes are not kept, and a QName in text loses its meaning.
+ * xml_write_node(b, node): the subtree as text, without a declaration. Namespaces are declared as
+ * defaults where they change, so prefixes are not kept, and a QName in text loses its meaning.
  */
 void xml_write_node(struct buf *b, const struct xml_node *node);
 
 /*
- * xml_normalize(text, limits, out): parses a document or fragment with one root and appends what xml_write_node makes of
- * it; what a stranger sent can then be put inside another document. Errors as xml_parse, or out's.
+ * xml_normalize(text, limits, out): parses a document or fragment with one root and appends what
+ * xml_write_node makes of it; what a stranger sent can then be put inside another document. Errors
+ * as xml_parse, or out's.
  */
 int xml_normalize(struct span text, const struct xml_limits *limits, struct buf *out);
 
 /*
- * Writer. name and attribute names are trusted; text is escaped, and characters that XML cannot carry (controls, invalid
- * UTF-8) set b->err = -ERR_INVALID.
+ * Writer. name and attribute names are trusted; text is escaped, and characters that XML cannot
+ * carry (controls, invalid UTF-8) set b->err = -ERR_INVALID.
  */
 void xml_put_text(struct buf *b, struct span text);
 void xml_put_open(struct buf *b, const char *name); /* <name> */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* xml_write.c: the escaping writer, and subtrees back to text. No recursion: the walk follows parent and next. */
+/*
+ * xml_write.c: the escaping writer, and subtrees back to text. No recursion: the walk follows
+ * parent and next.
+ */
 #include "wire/xml.h"
 #include "core/err.h"
 
@@ -33,7 +36,10 @@ static size_t utf8_len(struct span s)
 			return 0;
 		v = v << 6 | (s.ptr[i] & 0x3fU);
 	}
-	/* Overlong forms, surrogates, the two non-characters that XML 1.0 excludes, and what lies beyond Unicode. */
+	/*
+	 * Overlong forms, surrogates, the two non-characters that XML 1.0 excludes, and what lies
+	 * beyond Unicode.
+	 */
 	if ((n == 3 && v < 0x800) || (v >= 0xd800 && v < 0xe000) || v == 0xfffe || v == 0xffff ||
 	    (n == 4 && v < 0x10000) || v > 0x10ffff)
 		return 0;
@@ -140,7 +146,7 @@ bool xml_is_name(struct span s)
 	return true;
 }
 
-/* ---- subtrees ------------------------------------------------------------------------------------------------- */
+/* ---- subtrees -------------------------------------------------------------------------------- */
 
 #define XML_NAMESPACE "http://www.w3.org/XML/1998/namespace"
 
@@ -156,7 +162,10 @@ static void put_node_attrs(struct buf *b, const struct xml_node *node)
 			continue;
 		}
 		if (a->ns[0] != '\0') {
-			/* An attribute has a namespace only through a prefix: one for each, cheap and right. */
+			/*
+			 * An attribute has a namespace only through a prefix: one for each, cheap
+			 * and right.
+			 */
 			(void)snprintf(decl, sizeof(decl), "a%u", n);
 			(void)snprintf(prefix, sizeof(prefix), "a%u:", n++);
 			put_attr(b, "xmlns:", decl, a->ns);

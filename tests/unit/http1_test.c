@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Each input is parsed whole and in pieces of 1, 2, 3, 7 and 61 octets; the transcript of what came out must be the
- * same. A transcript has "<" start line and headers ">" "[" body "]" "." for the end and "!" status for an error.
+ * Each input is parsed whole and in pieces of 1, 2, 3, 7 and 61 octets; the transcript of what came
+ * out must be the same. A transcript has "<" start line and headers ">" "[" body "]" "." for the
+ * end and "!" status for an error.
  */
 #include "core/buf.h"
 #include "core/err.h"

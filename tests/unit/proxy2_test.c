@@ -23,7 +23,10 @@ static size_t bytes_of(const char *hex, size_t total, uint8_t *out, size_t size)
 	return (size_t)n;
 }
 
-/* Every shorter prefix asks for more; the whole, and the whole with bytes after it, give the result. */
+/*
+ * Every shorter prefix asks for more; the whole, and the whole with bytes after it, give the
+ * result.
+ */
 static struct proxy2 accepted(const char *hex, size_t total)
 {
 	uint8_t in[PROXY2_MAX + 8];

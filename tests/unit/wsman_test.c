@@ -16,7 +16,7 @@
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?><a:Envelope xmlns:a=\"" WSMAN_NS_SOAP \
 	"\" xmlns:b=\"" WSMAN_NS_WSA "\" xmlns:c=\"" WSMAN_NS_WSMAN "\"><a:Header>"
 
-/* ---- requests ------------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void written(const struct wsman_request *req, const char *want)
 {
@@ -283,7 +283,7 @@ static void test_resource_uris(void **state)
 	assert_int_equal(wsman_resource_text("", out), -ERR_INVALID);
 }
 
-/* ---- responses ------------------------------------------------------------------------------------------------ */
+/* ---- responses ------------------------------------------------------------------------------- */
 
 /* The firmware's prefixes (amt.md A.6): g is what the body is about. */
 #define RESPONSE(g, h, action, body)                                                             \
@@ -542,7 +542,7 @@ static void test_status_names(void **state)
 	                    "unknown");
 }
 
-/* ---- recorded answers, where they are at hand ------------------------------------------------------------------- */
+/* ---- recorded answers, where they are at hand ------------------------------------------------ */
 
 static unsigned fixtures_good, fixtures_refused;
 

@@ -184,7 +184,7 @@ static void test_refused(void **state)
 		"<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>",
 		"<!DOCTYPE a [<!ENTITY % x SYSTEM \"http://127.0.0.1/\"> %x;]><a/>",
 		"<!DOCTYPE a [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b "
-	        "\"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
+		"\"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
 		"<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">]><a>&c;</a>",
 		"<!DOCTYPE a [<!ATTLIST a b CDATA \"c\">]><a/>",
 	};
