@@ -34,8 +34,7 @@ void pbjson_camel(const char *snake, char *out, size_t size)
 	out[n] = '\0';
 }
 
-/* Length of the UTF-8 sequence at p, 0 if it is not a valid one (overlong, surrogate, beyond U+10FFFF, cut). */
-static size_t utf8_len(const uint8_t *p, size_t left)
+size_t pbjson_utf8_len(const uint8_t *p, size_t left)
 {
 	uint32_t cp;
 	size_t n;
@@ -87,7 +86,7 @@ void pbjson_put_string(struct buf *out, struct span s)
 	buf_put_u8(out, '"');
 	while (i < s.len) {
 		uint8_t ch = s.ptr[i];
-		size_t n = utf8_len(s.ptr + i, s.len - i);
+		size_t n = pbjson_utf8_len(s.ptr + i, s.len - i);
 
 		if (n > 0 && ch >= 0x20 && ch != '"' && ch != '\\' && ch != 0x7f) {
 			i += n;

@@ -38,5 +38,7 @@ ProtobufCMessage *pbjson_decode(const ProtobufCMessageDescriptor *desc, struct s
 void pbjson_put_string(struct buf *out, struct span s);
 /* pbjson_put_base64: appends the octets as a quoted base64 string. */
 void pbjson_put_base64(struct buf *out, struct span s, bool pad);
+/* pbjson_utf8_len: octets of the UTF-8 sequence at p (left > 0), 0 if it is no valid one (overlong, surrogate, beyond U+10FFFF, cut). */
+size_t pbjson_utf8_len(const uint8_t *p, size_t left);
 /* pbjson_camel: snake_case to lowerCamelCase, cut at size - 1. */
 void pbjson_camel(const char *snake, char *out, size_t size);
