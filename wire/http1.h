@@ -22,15 +22,15 @@
 #include "core/base.h"
 #include "core/buf.h"
 
-#define HTTP1_HEAD_MAX       16384         /* start line and header lines, default */
-#define HTTP1_START_LINE_MAX 8192          /* default */
-#define HTTP1_HEADERS_MAX    64            /* default */
-#define HTTP1_BODY_MAX       (1024 * 1024) /* default */
-#define HTTP1_TRAILER_MAX    4096          /* trailer lines are read and dropped */
-#define HTTP1_CHUNK_EXT_MAX  256           /* octets after a chunk's size, dropped */
-#define HTTP1_BLANK_MAX      2             /* empty lines before a request line */
-#define HTTP1_INTERIM_MAX    8             /* 1xx responses before the final one */
-#define HTTP1_CHUNK_HEAD_MAX 20            /* what http1_chunk_head writes, with NUL */
+#define HTTP1_HEAD_MAX       16384   /* start line and header lines, default */
+#define HTTP1_START_LINE_MAX 8192    /* default */
+#define HTTP1_HEADERS_MAX    64      /* default */
+#define HTTP1_BODY_MAX       1048576 /* 1 MiB, default */
+#define HTTP1_TRAILER_MAX    4096    /* trailer lines are read and dropped */
+#define HTTP1_CHUNK_EXT_MAX  256     /* octets after a chunk's size, dropped */
+#define HTTP1_BLANK_MAX      2       /* empty lines before a request line */
+#define HTTP1_INTERIM_MAX    8       /* 1xx responses before the final one */
+#define HTTP1_CHUNK_HEAD_MAX 20      /* what http1_chunk_head writes, with NUL */
 
 struct http1_limits {
 	uint32_t head_max; /* octets, at most 65535 */

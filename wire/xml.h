@@ -14,12 +14,12 @@
 #include "core/base.h"
 #include "core/buf.h"
 
-#define XML_TEXT_MAX       (1024 * 1024) /* octets of a document, default */
-#define XML_DEPTH_MAX      32            /* default; the root is 1 */
-#define XML_ELEMENTS_MAX   32768         /* default */
-#define XML_ATTRS_MAX      16            /* of one element, default */
-#define XML_NAME_MAX       256           /* octets of a local name or prefix */
-#define XML_URI_MAX        512           /* octets of a namespace URI */
+#define XML_TEXT_MAX       1048576 /* octets of a document: 1 MiB, default */
+#define XML_DEPTH_MAX      32      /* default; the root is 1 */
+#define XML_ELEMENTS_MAX   32768   /* default */
+#define XML_ATTRS_MAX      16      /* of one element, default */
+#define XML_NAME_MAX       256     /* octets of a local name or prefix */
+#define XML_URI_MAX        512     /* octets of a namespace URI */
 #define XML_NAMESPACES_MAX 64 /* different namespace URIs of a document, and declarations in it */
 #define XML_BLOCKS_MAX     14 /* arena blocks, doubling from XML_BLOCK_MIN: 64 MiB in all */
 #define XML_BLOCK_MIN      4096

@@ -552,7 +552,7 @@ static void check_fixture(const char *path, struct span text)
 	struct buf b;
 	int r = wsman_read(&m, text, NULL);
 
-	/* Two or three under amt/asset are not well-formed. */
+	/* The recordings under amt/asset are not well-formed. */
 	if (strstr(path, "/amt/asset/") != NULL) {
 		assert_int_equal(r, -ERR_PROTOCOL);
 		fixtures_refused++;
