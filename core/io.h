@@ -97,7 +97,21 @@ void io_connect(struct io *io, struct io_op *op, int fd, const struct addr *to);
 void io_cancel(struct io *io, struct io_op *op);
 void io_cancel_fd(struct io *io, int fd);
 
-/* Direct, they do not wait. io_socket: a close-on-exec stream socket or a negative errno. */
-int io_socket(int family);
+/* Direct, they do not wait (io_socket.c). */
 void io_shutdown(int fd, int how);
 void io_fd_close(int fd);
+/* io_client_socket: a stream socket to connect with, bound to from if given; a descriptor or a negative error. */
+int io_client_socket(int family, const struct addr *from_or_null);
+
+struct io_listen_opts {
+	struct addr addr;
+	unsigned backlog;
+	int rcvbuf, sndbuf; /* 0: the system's */
+};
+struct io_listening {
+	int fd;
+	struct addr addr; /* with the real port */
+	bool v4_only;	  /* 0.0.0.0 instead of [::] */
+};
+/* io_listen: binds and listens. Accepted sockets inherit no-delay, keep-alive, the user timeout and the buffer sizes. 0 or an error. */
+int io_listen(const struct io_listen_opts *opts, struct io_listening *out) MUST_CHECK;

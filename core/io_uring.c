@@ -448,22 +448,3 @@ void io_close(struct io *io)
 	io_uring_queue_exit(&io->ring);
 	io_release(io);
 }
-
-/* ---- direct calls --------------------------------------------------------------------------------------------------- */
-
-int io_socket(int family)
-{
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	return fd >= 0 ? fd : -errno;
-}
-
-void io_shutdown(int fd, int how)
-{
-	(void)shutdown(fd, how);
-}
-
-void io_fd_close(int fd)
-{
-	(void)close(fd);
-}

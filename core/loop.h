@@ -18,7 +18,10 @@ struct loop_opts {
 	unsigned recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
 };
 
-/* loop_new / loop_free: any thread. The ring itself is made by loop_run in its own thread. */
+/*
+ * loop_new / loop_free: any thread. The ring itself is made by loop_run in its own thread. Free a loop only when every thread
+ * that may post to it has ended or is known to be past loop_post: join all loops, then free them.
+ */
 struct loop *loop_new(const struct loop_opts *opts);
 void loop_free(struct loop *l);
 

@@ -37,6 +37,17 @@ static void run_fiber(fiber_fn *fn, void *arg, uint64_t deadline_after_ms)
 	loops_run_here(loops_new(0), first_start, &f);
 }
 
+/* The same beside t's loop, which posts here: that has to be joined before this loop may be freed. */
+static void run_fiber_beside(struct loops_thread *t, fiber_fn *fn, void *arg, uint64_t deadline_after_ms)
+{
+	struct first f = {fn, arg, deadline_after_ms};
+	struct loop *l = loops_new(0);
+
+	loops_run_keep(l, first_start, &f);
+	loops_join(t);
+	loop_free(l);
+}
+
 static void stop(void)
 {
 	loop_stop(loop_current());
@@ -261,8 +272,7 @@ static void test_call_on(void **state)
 	(void)state;
 	loops_start(&t);
 	r.target = t.loop;
-	run_fiber(call_main, &r, 60000);
-	loops_join(&t);
+	run_fiber_beside(&t, call_main, &r, 60000);
 }
 
 static int remote_forever(void *arg)
@@ -304,8 +314,7 @@ static void test_cancelling_a_call(void **state)
 	(void)state;
 	loops_start(&t);
 	r.target = t.loop;
-	run_fiber(cancel_call_main, &r, 0);
-	loops_join(&t);
+	run_fiber_beside(&t, cancel_call_main, &r, 0);
 	assert_int_equal(r.wait_result, -ERR_CANCELLED);
 }
 
@@ -357,8 +366,7 @@ static void test_cancellation_races_with_the_end(void **state)
 	(void)state;
 	loops_start(&t);
 	r.target = t.loop;
-	run_fiber(race_main, &r, 0);
-	loops_join(&t);
+	run_fiber_beside(&t, race_main, &r, 0);
 }
 
 static void ended_target_main(void *arg)

@@ -43,12 +43,17 @@ static void run_start(struct task *t)
 	s->fn(s->arg);
 }
 
-void loops_run_here(struct loop *l, void (*start)(void *arg), void *arg)
+void loops_run_keep(struct loop *l, void (*start)(void *arg), void *arg)
 {
 	struct start s = {.task = {.run = run_start}, .fn = start, .arg = arg};
 
 	assert_true(loop_post(l, &s.task));
 	assert_int_equal(loop_run(l), 0);
+}
+
+void loops_run_here(struct loop *l, void (*start)(void *arg), void *arg)
+{
+	loops_run_keep(l, start, arg);
 	loop_free(l);
 }
 

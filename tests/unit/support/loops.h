@@ -15,6 +15,8 @@ extern bool loops_min;
 struct loop *loops_new(unsigned recv_buffers);
 /* loops_run_here: calls start(arg) in the loop and returns after somebody called loop_stop. Frees the loop. */
 void loops_run_here(struct loop *l, void (*start)(void *arg), void *arg);
+/* loops_run_keep: the same without freeing it. */
+void loops_run_keep(struct loop *l, void (*start)(void *arg), void *arg);
 
 struct loops_thread {
 	struct loop *loop;
