@@ -483,7 +483,7 @@ static void test_close_while_connecting(void **state)
 
 static void any_peer(struct rig *r)
 {
-	struct rig v4 = *r;
+	struct rig v4 = {.addr = r->addr};
 	int fd;
 
 	if (addr_parse("127.0.0.1:1", &v4.addr) != 0)
