@@ -388,9 +388,9 @@ static void tick_slots(struct sim_apf *a)
 void sim_apf_tick(struct sim_apf *a, uint64_t now_ms)
 {
 	a->now_ms = now_ms;
-	if (a->stage == SIM_APF_ENDED || a->stage == SIM_APF_IDLE)
+	if (a->stage == SIM_APF_ENDED || a->stage == SIM_APF_IDLE || a->silent)
 		return;
-	if (a->keepalive_waits && a->reply_due_ms <= now_ms && !a->silent) {
+	if (a->keepalive_waits && a->reply_due_ms <= now_ms) {
 		sim_apf_end(a, SIM_APF_END_KEEPALIVE, 0);
 		return;
 	}
@@ -411,7 +411,7 @@ uint64_t sim_apf_next_ms(const struct sim_apf *a)
 {
 	uint64_t at = a->keepalive_at_ms;
 
-	if (a->stage == SIM_APF_ENDED || a->stage == SIM_APF_IDLE)
+	if (a->stage == SIM_APF_ENDED || a->stage == SIM_APF_IDLE || a->silent)
 		return SIM_APF_NO_TIME;
 	if (a->keepalive_waits)
 		at = MIN(at, a->reply_due_ms);
