@@ -12,7 +12,7 @@
 #include "core/err.h"
 #include "core/x509.h"
 
-#define DAY_S 86400
+#define DAY_S INT64_C(86400)
 
 static int make_root(struct fleet *f)
 {
@@ -25,7 +25,7 @@ static int make_root(struct fleet *f)
 	if (f->root == NULL)
 		return -ERR_NOMEM;
 	x509_pair_init(f->root);
-	err = x509_make_root("Simulated AMT fleet", now - 365 * DAY_S, now + 3650 * (int64_t)DAY_S, f->root);
+	err = x509_make_root("Simulated AMT fleet", now - 365 * DAY_S, now + 3650 * DAY_S, f->root);
 	if (err != 0) {
 		x509_pair_free(f->root);
 		free(f->root);
@@ -73,12 +73,12 @@ static int make_cert(struct fleet *f, const struct fleet_device *d, struct fleet
 		return err;
 	x509_pair_init(&pair);
 	err = x509_make_leaf(f->root,
-			     &(struct x509_leaf_opts){
+	                     &(struct x509_leaf_opts){
 				     .common_name = d->facts.host,
 				     .not_before_s = now - 365 * DAY_S,
-				     .not_after_s = now + 3650 * (int64_t)DAY_S,
+				     .not_after_s = now + 3650 * DAY_S,
 			     },
-			     &pair);
+	                     &pair);
 	if (err == 0)
 		err = make_ctx(&pair, out);
 	x509_pair_free(&pair);
@@ -87,7 +87,8 @@ static int make_cert(struct fleet *f, const struct fleet_device *d, struct fleet
 
 static struct fleet_cert *present(struct fleet_device *d)
 {
-	return d->own_cert.ctx != NULL ? &d->own_cert : &d->fleet->certs[d->index % FLEET_CERTS_MAX];
+	return d->own_cert.ctx != NULL ? &d->own_cert
+	                               : &d->fleet->certs[d->index % FLEET_CERTS_MAX];
 }
 
 struct tls_ctx *fleet_cert_ctx(struct fleet_device *d)

@@ -18,7 +18,7 @@
 #include "core/err.h"
 
 #define LINE_MAX_OCTETS 512
-#define POLL_MS		200
+#define POLL_MS         200
 
 static struct {
 	struct fleet *fleet;
@@ -45,10 +45,12 @@ static void do_power(struct command *c)
 	uint32_t value = (uint32_t)strtoul(c->argument, NULL, 10);
 
 	if (c->argument[0] != '\0')
-		snprintf(c->reply, sizeof(c->reply), "ok result %d", (int)sim_power_request(&d->power, value, now_ms));
+		snprintf(c->reply, sizeof(c->reply), "ok result %d",
+		         (int)sim_power_request(&d->power, value, now_ms));
 	else
-		snprintf(c->reply, sizeof(c->reply), "ok state %u boots %u%s", sim_power_state(&d->power, now_ms), d->power.boots,
-			 sim_power_busy(&d->power, now_ms) ? " changing" : "");
+		snprintf(c->reply, sizeof(c->reply), "ok state %u boots %u%s",
+		         sim_power_state(&d->power, now_ms), d->power.boots,
+		         sim_power_busy(&d->power, now_ms) ? " changing" : "");
 }
 
 static void do_drop(struct command *c)
@@ -79,16 +81,19 @@ static void do_silent(struct command *c)
 
 static void do_state(struct command *c)
 {
-	snprintf(c->reply, sizeof(c->reply), "ok device %zu profile %s %s requests %" PRIu64 " faults %" PRIu64, c->device->index,
-		 c->device->profile->name, fleet_device_held(c->device) ? "connected" : "away", c->device->wsman.requests,
-		 c->device->wsman.faults);
+	snprintf(c->reply, sizeof(c->reply),
+	         "ok device %zu profile %s %s requests %" PRIu64 " faults %" PRIu64,
+	         c->device->index, c->device->profile->name,
+	         fleet_device_held(c->device) ? "connected" : "away", c->device->wsman.requests,
+	         c->device->wsman.faults);
 }
 
 static const struct {
 	const char *verb;
 	void (*run)(struct command *c);
 } verbs[] = {
-	{"power", do_power}, {"drop", do_drop}, {"cert", do_cert}, {"silent", do_silent}, {"state", do_state},
+	{"power", do_power},   {"drop", do_drop},   {"cert", do_cert},
+	{"silent", do_silent}, {"state", do_state},
 };
 
 static void run_on_loop(struct task *t)
@@ -128,7 +133,8 @@ static struct fleet_device *find_device(const char *text)
 	return NULL;
 }
 
-static void device_command(const char *verb, const char *guid, const char *argument, struct buf *out)
+static void device_command(const char *verb, const char *guid, const char *argument,
+                           struct buf *out)
 {
 	struct command c = {.verb = verb, .argument = argument};
 
@@ -178,8 +184,9 @@ static void run_line(char *line, struct buf *out)
 		fleet_request_stop();
 		buf_put_str(out, "ok\n");
 	} else if (strcmp(verb, "help") == 0) {
-		buf_put_str(out, "ok stats | quit | power GUID [VALUE] | drop GUID [polite] | cert GUID [new] | "
-				 "silent GUID [off] | state GUID\n");
+		buf_put_str(out, "ok stats | quit | power GUID [VALUE] | drop GUID [polite] | cert "
+		                 "GUID [new] | "
+		                 "silent GUID [off] | state GUID\n");
 	} else if (!verb_known(verb) || guid == NULL) {
 		buf_put_str(out, "error unknown command, or no GUID; try help\n");
 	} else {

@@ -14,12 +14,13 @@
 #include "core/crypto.h"
 #include "core/err.h"
 
-#define FLUSH_MS	  500
-#define LOCK_MS		  30000
-#define DRIP_MS		  1000
-#define GARBAGE_SIZE	  512
-#define SOURCES_PER_NET	  250 /* 127.1.x.1 .. 127.1.x.250 */
-#define VIOLATIONS_PRINTED 50 /* lines in all, so that a broken server does not flood the terminal */
+#define FLUSH_MS        500
+#define LOCK_MS         30000
+#define DRIP_MS         1000
+#define GARBAGE_SIZE    512
+#define SOURCES_PER_NET 250 /* 127.1.x.1 .. 127.1.x.250 */
+#define VIOLATIONS_PRINTED \
+	50 /* lines in all, so that a broken server does not flood the terminal */
 
 struct fleet_tunnel {
 	struct fleet_device *device;
@@ -28,7 +29,7 @@ struct fleet_tunnel {
 	struct fleet_service *services[SIM_APF_SLOTS];
 	char host[64];
 	enum sim_apf_stage stage; /* furthest reached */
-	bool up;		  /* TCP and TLS are established */
+	bool up;                  /* TCP and TLS are established */
 	bool was_ready, ended, dropped;
 	enum sim_apf_end why;
 	struct buf drip;
@@ -74,7 +75,8 @@ static void on_ready(void *user)
 	atomic_fetch_add(&d->fleet->ready_now, 1);
 	d->act_at_ms = SIM_APF_NO_TIME;
 	if (period_s > 0)
-		d->act_at_ms = now_of(d) + (p->churn_s > 0 ? jitter(period_s * UINT64_C(2000)) : period_s * UINT64_C(1000));
+		d->act_at_ms = now_of(d) + (p->churn_s > 0 ? jitter(period_s * UINT64_C(2000))
+		                                           : period_s * UINT64_C(1000));
 }
 
 static uint32_t on_open(void *user, unsigned slot, uint16_t port)
@@ -102,7 +104,8 @@ static void on_data(void *user, unsigned slot, struct span s)
 {
 	struct fleet_tunnel *t = user;
 
-	if (t->services[slot] != NULL && !fleet_service_input(t->services[slot], s, now_of(t->device)))
+	if (t->services[slot] != NULL &&
+	    !fleet_service_input(t->services[slot], s, now_of(t->device)))
 		drop_service(t, slot);
 }
 
@@ -119,7 +122,8 @@ static void on_violation(void *user, const char *text, uint32_t a, uint32_t b)
 	if (FLEET_COUNT(t->device->fleet, violations) >= VIOLATIONS_PRINTED)
 		return;
 	guid_format(&t->device->facts.guid, guid);
-	fprintf(stderr, "violation: device %zu (%s): %s (%u, %u)\n", t->device->index, guid, text, a, b);
+	fprintf(stderr, "violation: device %zu (%s): %s (%u, %u)\n", t->device->index, guid, text,
+	        a, b);
 }
 
 static void on_ended(void *user, enum sim_apf_end why, uint32_t code)
@@ -151,13 +155,13 @@ static void start_apf(struct fleet_tunnel *t)
 	if (!d->profile->host_empty)
 		snprintf(t->host, sizeof(t->host), "%s.%s", d->facts.host, d->facts.domain);
 	sim_apf_start(&t->apf,
-		      &(struct sim_apf_identity){
+	              &(struct sim_apf_identity){
 			      .guid = d->facts.guid,
 			      .host = t->host,
 			      .user = d->fleet->user,
 			      .password = d->fleet->password,
 		      },
-		      now_of(d));
+	              now_of(d));
 	t->stage = t->apf.stage;
 }
 
@@ -175,7 +179,8 @@ static bool name_matches(const struct fleet_tunnel *t)
 	const struct fleet *f = t->device->fleet;
 	const struct tls *tls = conn_tls(t->conn);
 
-	return f->ca_pem.len == 0 || f->name[0] == '\0' || tls == NULL || strcmp(tls_peer_cn(tls), f->name) == 0;
+	return f->ca_pem.len == 0 || f->name[0] == '\0' || tls == NULL ||
+	       strcmp(tls_peer_cn(tls), f->name) == 0;
 }
 
 static void conn_is_ready(struct conn *c)
@@ -225,7 +230,8 @@ static void count_loss(const struct fleet_tunnel *t, enum conn_stage stage, int 
 		FLEET_COUNT(f, failed_tcp);
 	else if (!t->was_ready && t->dropped)
 		return;
-	else if (!t->was_ready && ((t->ended && t->why == SIM_APF_END_AUTH) || t->stage == SIM_APF_USERAUTH))
+	else if (!t->was_ready &&
+	         ((t->ended && t->why == SIM_APF_END_AUTH) || t->stage == SIM_APF_USERAUTH))
 		FLEET_COUNT(f, failed_auth);
 	else if (!t->was_ready && t->stage < SIM_APF_USERAUTH)
 		FLEET_COUNT(f, failed_hello);
@@ -246,7 +252,8 @@ static void schedule_reconnect(struct fleet_device *d)
 	uint64_t wait_ms = (uint64_t)FLEET_BACKOFF_MIN_MS << MIN(d->failures, 16U);
 
 	d->failures++;
-	d->connect_at_ms = now_of(d) + jitter(MIN(wait_ms, d->fleet->backoff_max_s * UINT64_C(1000)));
+	d->connect_at_ms =
+		now_of(d) + jitter(MIN(wait_ms, d->fleet->backoff_max_s * UINT64_C(1000)));
 }
 
 static void conn_is_closed(struct conn *c, int err)
@@ -282,7 +289,8 @@ static const struct conn_ops conn_ops = {
 
 /* ---- dialling ---- */
 
-static const struct addr *source_address(const struct fleet_device *d, const struct addr *to, struct addr *out)
+static const struct addr *source_address(const struct fleet_device *d, const struct addr *to,
+                                         struct addr *out)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)(void *)&out->ss;
 	uint32_t n;
@@ -292,7 +300,8 @@ static const struct addr *source_address(const struct fleet_device *d, const str
 	n = (uint32_t)(d->index % d->fleet->source_addresses);
 	memset(out, 0, sizeof(*out));
 	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(UINT32_C(0x7f010000) | n / SOURCES_PER_NET << 8 | (n % SOURCES_PER_NET + 1));
+	in->sin_addr.s_addr =
+		htonl(UINT32_C(0x7f010000) | n / SOURCES_PER_NET << 8 | (n % SOURCES_PER_NET + 1));
 	out->len = sizeof(*in);
 	return out;
 }
@@ -311,10 +320,12 @@ static void dial(struct fleet_device *d)
 		buf_init(&t->drip, SIM_APF_MSG_MAX);
 		sim_apf_init(&t->apf, &d->profile->apf, &apf_ops, t);
 		t->conn = conn_connect(d->worker->loop, to, source_address(d, to, &from),
-				       &(struct conn_opts){
+		                       &(struct conn_opts){
 					       .ops = &conn_ops,
 					       .user = t,
-					       .tls = d->profile->hostile == FLEET_HOSTILE_HALF_OPEN ? NULL : d->profile->tls,
+					       .tls = d->profile->hostile == FLEET_HOSTILE_HALF_OPEN
+		                                              ? NULL
+		                                              : d->profile->tls,
 					       .server_name = f->name[0] != '\0' ? f->name : NULL,
 				       });
 	}
@@ -417,7 +428,8 @@ void fleet_device_arm(struct fleet_device *d)
 	if (t != NULL && t->up) {
 		at = MIN(at, sim_apf_next_ms(&t->apf));
 		for (unsigned i = 0; i < SIM_APF_SLOTS; i++)
-			at = t->services[i] != NULL ? MIN(at, fleet_service_next_ms(t->services[i])) : at;
+			at = t->services[i] != NULL ? MIN(at, fleet_service_next_ms(t->services[i]))
+			                            : at;
 		if (t->drip.len > 0)
 			at = MIN(at, t->drip_at_ms);
 	}
@@ -429,7 +441,8 @@ void fleet_device_arm(struct fleet_device *d)
 
 bool fleet_device_held(const struct fleet_device *d)
 {
-	const struct fleet_tunnel *t = d->tunnel != NULL && d->tunnel->was_ready ? d->tunnel : d->old;
+	const struct fleet_tunnel *t =
+		d->tunnel != NULL && d->tunnel->was_ready ? d->tunnel : d->old;
 
 	return t != NULL && t->was_ready && !t->ended && !t->dropped;
 }

@@ -20,17 +20,17 @@
 #define FLEET_THREADS_MAX    64
 #define FLEET_SERVERS_MAX    16
 #define FLEET_PROFILES_MAX   64
-#define FLEET_CERTS_MAX	     64 /* certificates that devices share by index, made when first needed */
-#define FLEET_NAME_MAX	     32
+#define FLEET_CERTS_MAX      64 /* certificates that devices share by index, made when first needed */
+#define FLEET_NAME_MAX       32
 #define FLEET_COUNT_UNUSED   UINT32_MAX
 #define FLEET_BACKOFF_MIN_MS 1000
 
 enum fleet_hostile {
 	FLEET_HOSTILE_NONE,
 	FLEET_HOSTILE_HALF_OPEN, /* TCP, then nothing */
-	FLEET_HOSTILE_MUTE,	 /* TLS, then nothing */
-	FLEET_HOSTILE_DRIP,	 /* one octet a second */
-	FLEET_HOSTILE_GARBAGE,	 /* random octets after TLS */
+	FLEET_HOSTILE_MUTE,      /* TLS, then nothing */
+	FLEET_HOSTILE_DRIP,      /* one octet a second */
+	FLEET_HOSTILE_GARBAGE,   /* random octets after TLS */
 };
 
 enum fleet_closes { FLEET_CLOSES_FIRST, FLEET_CLOSES_LAST, FLEET_CLOSES_ALWAYS };
@@ -38,7 +38,8 @@ enum fleet_closes { FLEET_CLOSES_FIRST, FLEET_CLOSES_LAST, FLEET_CLOSES_ALWAYS }
 /* How a group of devices behaves; see fleet_profile_help. Periods in seconds, 0 off. */
 struct fleet_profile {
 	char name[FLEET_NAME_MAX];
-	uint32_t count; /* devices with this profile; 0: the rest; FLEET_COUNT_UNUSED: defined only */
+	uint32_t
+		count; /* devices with this profile; 0: the rest; FLEET_COUNT_UNUSED: defined only */
 	struct sim_apf_opts apf;
 	bool host_empty;
 	enum fleet_closes closes;
@@ -54,25 +55,25 @@ struct fleet_profile {
 	struct tls_ctx *tls; /* client side of the tunnel */
 };
 
-#define FLEET_COUNTERS(X)                                                                          \
-	X(connects, "connection attempts")                                                         \
-	X(connected, "tunnels that reached ready")                                                 \
-	X(failed_tcp, "attempts that failed at TCP")                                               \
-	X(failed_tls, "attempts that failed in the TLS handshake")                                 \
-	X(failed_name, "servers whose certificate has another CN")                                 \
-	X(failed_hello, "tunnels lost before authentication was answered")                         \
-	X(failed_auth, "authentications refused")                                                  \
-	X(failed_forward, "tunnels lost between authentication and ready")                         \
-	X(lost_closed, "ready tunnels that the server or the network closed")                      \
-	X(lost_disconnect, "ready tunnels ended by DISCONNECT")                                    \
-	X(lost_keepalive, "ready tunnels whose keep-alive stayed unanswered")                      \
-	X(lost_local, "ready tunnels ended on purpose")                                            \
-	X(violations, "violations of the protocol by the server")                                  \
-	X(channels, "channels opened by the server")                                               \
-	X(requests, "WSMAN requests answered")                                                     \
-	X(faults, "of these with a fault")                                                         \
-	X(unauthorized, "requests answered with 401")                                              \
-	X(bytes_in, "octets of channel data received")                                             \
+#define FLEET_COUNTERS(X)                                                     \
+	X(connects, "connection attempts")                                    \
+	X(connected, "tunnels that reached ready")                            \
+	X(failed_tcp, "attempts that failed at TCP")                          \
+	X(failed_tls, "attempts that failed in the TLS handshake")            \
+	X(failed_name, "servers whose certificate has another CN")            \
+	X(failed_hello, "tunnels lost before authentication was answered")    \
+	X(failed_auth, "authentications refused")                             \
+	X(failed_forward, "tunnels lost between authentication and ready")    \
+	X(lost_closed, "ready tunnels that the server or the network closed") \
+	X(lost_disconnect, "ready tunnels ended by DISCONNECT")               \
+	X(lost_keepalive, "ready tunnels whose keep-alive stayed unanswered") \
+	X(lost_local, "ready tunnels ended on purpose")                       \
+	X(violations, "violations of the protocol by the server")             \
+	X(channels, "channels opened by the server")                          \
+	X(requests, "WSMAN requests answered")                                \
+	X(faults, "of these with a fault")                                    \
+	X(unauthorized, "requests answered with 401")                         \
+	X(bytes_in, "octets of channel data received")                        \
 	X(bytes_out, "octets of channel data sent")
 
 struct fleet_counters {
@@ -95,7 +96,7 @@ struct fleet {
 	char user[128], password[128];
 	char amt_user[64], amt_password[128];
 	struct buf ca_pem; /* empty: any certificate will do */
-	char name[256];	   /* expected CN; also SNI */
+	char name[256];    /* expected CN; also SNI */
 	const char *domain;
 	double rate; /* connects per second; 0: at once */
 	uint32_t duration_s, stats_s;
@@ -143,14 +144,16 @@ struct fleet_device {
 	struct fleet_tunnel *old;    /* left half-open by overlap */
 	struct timer timer;
 	uint64_t connect_at_ms; /* next attempt; SIM_APF_NO_TIME while connected */
-	uint64_t act_at_ms;	/* churn, overlap or silence is due */
+	uint64_t act_at_ms;     /* churn, overlap or silence is due */
 	uint32_t failures;
 	struct fleet_cert own_cert; /* after "cert GUID new" */
 };
 
 /* profile.c */
-int fleet_profile_set(struct fleet_profile *p, const char *key, const char *value) MUST_CHECK; /* -ERR_NOT_FOUND, -ERR_INVALID */
-int fleet_profile_builtin(struct fleet_profile *p, const char *name) MUST_CHECK; /* on top of what p is; -ERR_NOT_FOUND */
+int fleet_profile_set(struct fleet_profile *p, const char *key,
+                      const char *value) MUST_CHECK; /* -ERR_NOT_FOUND, -ERR_INVALID */
+int fleet_profile_builtin(struct fleet_profile *p,
+                          const char *name) MUST_CHECK; /* on top of what p is; -ERR_NOT_FOUND */
 void fleet_profile_default(struct fleet_profile *p);
 void fleet_profile_help(void);
 /* Whether a device with it is expected to be connected at the end. */
@@ -180,7 +183,8 @@ struct fleet_service_opts {
 	unsigned slot;
 	uint16_t port;
 };
-struct fleet_service *fleet_service_new(const struct fleet_service_opts *opts); /* NULL: no memory or certificate */
+struct fleet_service *
+fleet_service_new(const struct fleet_service_opts *opts); /* NULL: no memory or certificate */
 void fleet_service_free(struct fleet_service *s);
 /* fleet_service_input / fleet_service_tick: false: it has closed its channel and must be freed. */
 bool fleet_service_input(struct fleet_service *s, struct span data, uint64_t now_ms);
@@ -189,7 +193,8 @@ bool fleet_service_tick(struct fleet_service *s, uint64_t now_ms);
 uint64_t fleet_service_next_ms(const struct fleet_service *s);
 
 /* cert.c */
-struct tls_ctx *fleet_cert_ctx(struct fleet_device *d); /* NULL on failure; a reference that the device keeps */
+struct tls_ctx *
+fleet_cert_ctx(struct fleet_device *d); /* NULL on failure; a reference that the device keeps */
 int fleet_cert_renew(struct fleet_device *d) MUST_CHECK;
 void fleet_cert_sha256(struct fleet_device *d, uint8_t out[32]);
 void fleet_certs_free(struct fleet *f);
@@ -207,4 +212,5 @@ int fleet_control_start(struct fleet *f) MUST_CHECK;
 void fleet_control_stop(void);
 
 #define FLEET_COUNT(f, name) atomic_fetch_add_explicit(&(f)->counters.name, 1, memory_order_relaxed)
-#define FLEET_ADD(f, name, n) atomic_fetch_add_explicit(&(f)->counters.name, (n), memory_order_relaxed)
+#define FLEET_ADD(f, name, n) \
+	atomic_fetch_add_explicit(&(f)->counters.name, (n), memory_order_relaxed)

@@ -43,6 +43,6 @@ void fleet_identity_make(uint64_t seed, size_t index, struct sim_facts *out)
 	fill(seed, index, 3, out->mac, sizeof(out->mac));
 	out->mac[0] = 0x02; /* locally administered */
 	snprintf(out->serial, sizeof(out->serial), "CW%08zu", index);
-	snprintf(out->address, sizeof(out->address), "10.%u.%u.%u", (unsigned)(index >> 16 & 255), (unsigned)(index >> 8 & 255),
-		 (unsigned)(index & 255));
+	snprintf(out->address, sizeof(out->address), "10.%u.%u.%u", (unsigned)(index >> 16 & 255),
+	         (unsigned)(index >> 8 & 255), (unsigned)(index & 255));
 }

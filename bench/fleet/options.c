@@ -9,7 +9,7 @@
 #include "core/err.h"
 #include "core/file.h"
 
-#define FILE_MAX (64 * 1024)
+#define FILE_MAX (64UL * 1024)
 
 struct parse {
 	struct fleet *f;
@@ -19,7 +19,8 @@ struct parse {
 
 static int complain(const struct parse *p, const char *what)
 {
-	fprintf(stderr, "causeway-fleet: --%s %s: %s\n", p->name, p->value != NULL ? p->value : "", what);
+	fprintf(stderr, "causeway-fleet: --%s %s: %s\n", p->name, p->value != NULL ? p->value : "",
+	        what);
 	return -ERR_INVALID;
 }
 
@@ -195,7 +196,8 @@ static int opt_profile(struct parse *p)
 			return -ERR_INVALID;
 	}
 	for (size_t i = 1; i < p->f->profiles_len; i++) {
-		if (strcmp(p->f->profiles[i].name, text) == 0 && p->f->profiles[i].count == FLEET_COUNT_UNUSED) {
+		if (strcmp(p->f->profiles[i].name, text) == 0 &&
+		    p->f->profiles[i].count == FLEET_COUNT_UNUSED) {
 			p->f->profiles[i].count = (uint32_t)count;
 			return 0;
 		}
@@ -204,7 +206,9 @@ static int opt_profile(struct parse *p)
 	if (made == NULL)
 		return -ERR_INVALID;
 	made->count = (uint32_t)count;
-	return fleet_profile_builtin(made, text) == 0 ? 0 : complain(p, "no such profile; --help lists them");
+	return fleet_profile_builtin(made, text) == 0
+	               ? 0
+	               : complain(p, "no such profile; --help lists them");
 }
 
 /* NAME:KEY=VALUE,KEY=VALUE; used by a --profile NAME after it. */
@@ -223,7 +227,8 @@ static int opt_define(struct parse *p)
 		return complain(p, "expected NAME:KEY=VALUE,...");
 	}
 	made->count = FLEET_COUNT_UNUSED;
-	for (pair = strtok_r(colon + 1, ",", &save); pair != NULL && err == 0; pair = strtok_r(NULL, ",", &save)) {
+	for (pair = strtok_r(colon + 1, ",", &save); pair != NULL && err == 0;
+	     pair = strtok_r(NULL, ",", &save)) {
 		char *value = strchr(pair, '=');
 
 		if (value != NULL)
@@ -239,7 +244,8 @@ static const struct option_row {
 	int (*set)(struct parse *p);
 	const char *argument, *help;
 } options[] = {
-	{"connect", opt_connect, "HOST:PORT", "a server's CIRA address; repeat for several, devices are dealt in turn"},
+	{"connect", opt_connect, "HOST:PORT",
+         "a server's CIRA address; repeat for several, devices are dealt in turn"},
 	{"count", opt_number, "N", "devices (20)"},
 	{"seed", opt_number, "S", "GUIDs, names, realms and MAC addresses follow from it (1)"},
 	{"user", opt_text, "U", "CIRA user"},
@@ -247,34 +253,46 @@ static const struct option_row {
 	{"amt-user", opt_text, "U", "user of the devices' WSMAN service (admin)"},
 	{"amt-password-file", opt_text, "F", "file with its password"},
 	{"ca", opt_ca, "F", "verify the server against this root, as AMT does (default: take any)"},
-	{"name", opt_text, "NAME", "name that the server's certificate must have as CN; also sent as SNI"},
+	{"name", opt_text, "NAME",
+         "name that the server's certificate must have as CN; also sent as SNI"},
 	{"rate", opt_factor, "N", "first connects per second (0: all at once)"},
-	{"duration", opt_number, "S", "end after so many seconds; status 0 only if all that should be held are"},
+	{"duration", opt_number, "S",
+         "end after so many seconds; status 0 only if all that should be held are"},
 	{"threads", opt_number, "N", "worker threads (1)"},
-	{"source-addresses", opt_number, "N", "spread over N addresses from 127.1.0.1 on, so that ports suffice"},
+	{"source-addresses", opt_number, "N",
+         "spread over N addresses from 127.1.0.1 on, so that ports suffice"},
 	{"speed", opt_factor, "X", "power transitions run X times as fast (1)"},
 	{"backoff-max", opt_number, "S", "longest wait before dialling again (60)"},
 	{"stats-interval", opt_number, "S", "a line of figures on standard error every so often"},
-	{"profile", opt_profile, "NAME[:COUNT]", "give COUNT devices this behaviour (no count: all the rest)"},
-	{"define", opt_define, "NAME:K=V,...", "make a profile of your own, for a --profile after it"},
-	{"control", opt_text, "PATH", "take commands from a unix socket, or - for standard input (send help)"},
+	{"profile", opt_profile, "NAME[:COUNT]",
+         "give COUNT devices this behaviour (no count: all the rest)"},
+	{"define", opt_define, "NAME:K=V,...",
+         "make a profile of your own, for a --profile after it"},
+	{"control", opt_text, "PATH",
+         "take commands from a unix socket, or - for standard input (send help)"},
 	{"json", opt_flag, NULL, "final report as JSON on standard output"},
 	{"print", opt_flag, NULL, "print each device: number, GUID, name, profile"},
-	{"list-guids", opt_flag, NULL, "print the GUIDs, one a line; without --connect that is all"},
+	{"list-guids", opt_flag, NULL,
+         "print the GUIDs, one a line; without --connect that is all"},
 };
 
 static void print_help(void)
 {
-	printf("causeway-fleet: simulated Intel AMT devices that dial in to a CIRA gateway, hold their tunnels and answer\n"
+	printf("causeway-fleet: simulated Intel AMT devices that dial in to a CIRA gateway, hold "
+	       "their tunnels and answer\n"
 	       "WSMAN requests with power states that change as on real machines.\n\n"
-	       "  causeway-fleet --connect 127.0.0.1:4433 --user U --password-file F --amt-password-file G --count 20\n\n"
-	       "Exit status: 0 all devices that should be held are, 1 not so, 2 wrong options, 3 the server broke the protocol\n"
-	       "(each violation is printed). Give options that change behaviour before the profiles that build on them.\n\n");
+	       "  causeway-fleet --connect 127.0.0.1:4433 --user U --password-file F "
+	       "--amt-password-file G --count 20\n\n"
+	       "Exit status: 0 all devices that should be held are, 1 not so, 2 wrong options, 3 "
+	       "the server broke the protocol\n"
+	       "(each violation is printed). Give options that change behaviour before the "
+	       "profiles that build on them.\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		printf("  --%s %-*s %s\n", options[i].name, (int)(22 - strlen(options[i].name)),
 		       options[i].argument != NULL ? options[i].argument : "", options[i].help);
 	fleet_profile_help();
-	printf("\nCommands on --control: stats, quit, state GUID, power GUID [VALUE], drop GUID [polite], cert GUID [new],\n"
+	printf("\nCommands on --control: stats, quit, state GUID, power GUID [VALUE], drop GUID "
+	       "[polite], cert GUID [new],\n"
 	       "silent GUID [off]. Each is answered by one line that starts with ok or error.\n");
 }
 
@@ -308,7 +326,8 @@ static int parse_one(struct fleet *f, int argc, char **argv, int i)
 		return row->set(&p) == 0 ? 2 : -ERR_INVALID;
 	err = fleet_profile_set(&f->profiles[0], p.name, p.value);
 	if (err != 0)
-		return complain(&p, err == -ERR_NOT_FOUND ? "no such option; --help lists them" : "value not allowed");
+		return complain(&p, err == -ERR_NOT_FOUND ? "no such option; --help lists them"
+		                                          : "value not allowed");
 	return 2;
 }
 
@@ -316,7 +335,8 @@ static int check(const struct fleet *f)
 {
 	for (size_t i = 1; i < f->profiles_len; i++) {
 		if (f->profiles[i].count == FLEET_COUNT_UNUSED) {
-			fprintf(stderr, "causeway-fleet: profile %s is defined but not used\n", f->profiles[i].name);
+			fprintf(stderr, "causeway-fleet: profile %s is defined but not used\n",
+			        f->profiles[i].name);
 			return -ERR_INVALID;
 		}
 	}

@@ -13,24 +13,33 @@ struct word {
 	int value;
 };
 
-static const struct word words_bool[] = {{"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}, {"1", 1}, {"0", 0}, {NULL, 0}};
-static const struct word words_trigger[] = {{"periodic", 4}, {"user", 1}, {"alert", 2}, {"4", 4}, {"1", 1}, {"2", 2}, {NULL, 0}};
-static const struct word words_auth[] = {
-	{"password", SIM_AUTH_PASSWORD}, {"none", SIM_AUTH_NONE}, {"wrong", SIM_AUTH_WRONG}, {NULL, 0}};
-static const struct word words_framing[] = {
-	{"message", SIM_FRAMING_MESSAGE}, {"coalesced", SIM_FRAMING_COALESCED}, {"octet", SIM_FRAMING_OCTET}, {NULL, 0}};
-static const struct word words_adjust[] = {
-	{"each", SIM_ADJUST_EACH}, {"batched", SIM_ADJUST_BATCHED}, {"never", SIM_ADJUST_NEVER}, {NULL, 0}};
-static const struct word words_closes[] = {
-	{"first", FLEET_CLOSES_FIRST}, {"last", FLEET_CLOSES_LAST}, {"always", FLEET_CLOSES_ALWAYS}, {NULL, 0}};
-static const struct word words_hostile[] = {{"none", FLEET_HOSTILE_NONE},
-					    {"half-open", FLEET_HOSTILE_HALF_OPEN},
-					    {"mute", FLEET_HOSTILE_MUTE},
-					    {"drip", FLEET_HOSTILE_DRIP},
-					    {"garbage", FLEET_HOSTILE_GARBAGE},
-					    {NULL, 0}};
+static const struct word words_bool[] = {{"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0},
+                                         {"1", 1},   {"0", 0},  {NULL, 0}};
+static const struct word words_trigger[] = {{"periodic", 4}, {"user", 1}, {"alert", 2}, {"4", 4},
+                                            {"1", 1},        {"2", 2},    {NULL, 0}};
+static const struct word words_auth[] = {{"password", SIM_AUTH_PASSWORD},
+                                         {"none", SIM_AUTH_NONE},
+                                         {"wrong", SIM_AUTH_WRONG},
+                                         {NULL, 0}};
+static const struct word words_framing[] = {{"message", SIM_FRAMING_MESSAGE},
+                                            {"coalesced", SIM_FRAMING_COALESCED},
+                                            {"octet", SIM_FRAMING_OCTET},
+                                            {NULL, 0}};
+static const struct word words_adjust[] = {{"each", SIM_ADJUST_EACH},
+                                           {"batched", SIM_ADJUST_BATCHED},
+                                           {"never", SIM_ADJUST_NEVER},
+                                           {NULL, 0}};
+static const struct word words_closes[] = {{"first", FLEET_CLOSES_FIRST},
+                                           {"last", FLEET_CLOSES_LAST},
+                                           {"always", FLEET_CLOSES_ALWAYS},
+                                           {NULL, 0}};
+static const struct word words_hostile[] = {
+	{"none", FLEET_HOSTILE_NONE},       {"half-open", FLEET_HOSTILE_HALF_OPEN},
+	{"mute", FLEET_HOSTILE_MUTE},       {"drip", FLEET_HOSTILE_DRIP},
+	{"garbage", FLEET_HOSTILE_GARBAGE}, {NULL, 0}};
 static const struct word words_host[] = {{"fqdn", 0}, {"empty", 1}, {NULL, 0}};
-static const struct word words_tls[] = {{"1.0", 0x0301}, {"1.1", 0x0302}, {"1.2", 0x0303}, {"1.3", 0x0304}, {"any", 0}, {NULL, 0}};
+static const struct word words_tls[] = {{"1.0", 0x0301}, {"1.1", 0x0302}, {"1.2", 0x0303},
+                                        {"1.3", 0x0304}, {"any", 0},      {NULL, 0}};
 
 static int find_word(const struct word *words, const char *text)
 {
@@ -70,7 +79,9 @@ static int set_ports(struct fleet_profile *p, const char *v)
 {
 	static const struct {
 		const char *name, *list;
-	} names[] = {{"full", "16993+16992+664+623+16995+16994+5900"}, {"tls", "16993"}, {"four", "16992+16993+623+664"}};
+	} names[] = {{"full", "16993+16992+664+623+16995+16994+5900"},
+	             {"tls", "16993"},
+	             {"four", "16992+16993+623+664"}};
 	uint32_t port;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -81,7 +92,8 @@ static int set_ports(struct fleet_profile *p, const char *v)
 		char one[8];
 		size_t n = strcspn(v, "+");
 
-		if (!str_copy_span(one, sizeof(one), span_of(v, n)) || read_number(one, UINT16_MAX, &port) != 0 || port == 0 ||
+		if (!str_copy_span(one, sizeof(one), span_of(v, n)) ||
+		    read_number(one, UINT16_MAX, &port) != 0 || port == 0 ||
 		    p->apf.ports_len == SIM_APF_PORTS_MAX)
 			return -ERR_INVALID;
 		p->apf.ports[p->apf.ports_len++] = (uint16_t)port;
@@ -112,7 +124,9 @@ static int set_tls(struct fleet_profile *p, const char *v)
 
 static int set_suites(struct fleet_profile *p, const char *v)
 {
-	return str_copy(p->tls_ciphers, sizeof(p->tls_ciphers), strcmp(v, "any") == 0 ? "" : v) ? 0 : -ERR_INVALID;
+	return str_copy(p->tls_ciphers, sizeof(p->tls_ciphers), strcmp(v, "any") == 0 ? "" : v)
+	               ? 0
+	               : -ERR_INVALID;
 }
 
 static int set_qop(struct fleet_profile *p, const char *v)
@@ -144,38 +158,59 @@ static const struct key {
 	{"auth", KIND_WORD, AT(apf.auth), words_auth, NULL, "password | none | wrong"},
 	{"ports", KIND_FN, 0, NULL, set_ports, "full | tls | four | a list like 16992+16993"},
 	{"host", KIND_BOOL, AT(host_empty), words_host, NULL, "fqdn | empty (sent with each port)"},
-	{"framing", KIND_WORD, AT(apf.framing), words_framing, NULL, "message | coalesced | octet (per TLS record)"},
-	{"pipelined", KIND_BOOL, AT(apf.pipelined), words_bool, NULL, "no | yes: asks for all ports at once"},
-	{"keepalive", KIND_NUMBER, AT(apf.keepalive_s), NULL, NULL, "seconds between keep-alives, or off (30)"},
-	{"timeout", KIND_NUMBER, AT(apf.timeout_s), NULL, NULL, "seconds until an unanswered one ends the tunnel (90)"},
-	{"obey210", KIND_BOOL, AT(apf.obey_210), words_bool, NULL, "yes | no: takes over the server's keep-alive options"},
+	{"framing", KIND_WORD, AT(apf.framing), words_framing, NULL,
+         "message | coalesced | octet (per TLS record)"},
+	{"pipelined", KIND_BOOL, AT(apf.pipelined), words_bool, NULL,
+         "no | yes: asks for all ports at once"},
+	{"keepalive", KIND_NUMBER, AT(apf.keepalive_s), NULL, NULL,
+         "seconds between keep-alives, or off (30)"},
+	{"timeout", KIND_NUMBER, AT(apf.timeout_s), NULL, NULL,
+         "seconds until an unanswered one ends the tunnel (90)"},
+	{"obey210", KIND_BOOL, AT(apf.obey_210), words_bool, NULL,
+         "yes | no: takes over the server's keep-alive options"},
 	{"window", KIND_FN, 0, NULL, set_window, "4096 | 1 | 65536 | late (0, then ADJUST)"},
 	{"adjust", KIND_WORD, AT(apf.adjust), words_adjust, NULL, "each | batched | never"},
-	{"closes", KIND_WORD, AT(closes), words_closes, NULL, "first | last | always (after every answer)"},
-	{"late-data", KIND_BOOL, AT(apf.late_data), words_bool, NULL, "no | yes: DATA after the server's CLOSE"},
-	{"strict", KIND_BOOL, AT(apf.strict), words_bool, NULL, "yes | no: hangs up on a violation"},
-	{"udp", KIND_BOOL, AT(apf.udp_send), words_bool, NULL, "no | yes: sends udp-send-to when ready"},
-	{"direct", KIND_BOOL, AT(apf.direct_open), words_bool, NULL, "no | yes: opens direct-tcpip when ready"},
-	{"cancel", KIND_BOOL, AT(apf.cancel_last), words_bool, NULL, "no | yes: cancels its last port when ready"},
+	{"closes", KIND_WORD, AT(closes), words_closes, NULL,
+         "first | last | always (after every answer)"},
+	{"late-data", KIND_BOOL, AT(apf.late_data), words_bool, NULL,
+         "no | yes: DATA after the server's CLOSE"},
+	{"strict", KIND_BOOL, AT(apf.strict), words_bool, NULL,
+         "yes | no: hangs up on a violation"},
+	{"udp", KIND_BOOL, AT(apf.udp_send), words_bool, NULL,
+         "no | yes: sends udp-send-to when ready"},
+	{"direct", KIND_BOOL, AT(apf.direct_open), words_bool, NULL,
+         "no | yes: opens direct-tcpip when ready"},
+	{"cancel", KIND_BOOL, AT(apf.cancel_last), words_bool, NULL,
+         "no | yes: cancels its last port when ready"},
 	{"tls", KIND_FN, 0, NULL, set_tls, "any | 1.0 | 1.1 | 1.2 | 1.3"},
 	{"suites", KIND_FN, 0, NULL, set_suites, "any | names like AES128-SHA:AES256-SHA"},
 	{"qop", KIND_FN, 0, NULL, set_qop, "auth | auth-int | both"},
-	{"lock", KIND_NUMBER, AT(lock_after), NULL, NULL, "wrong passwords until the account locks for 30 s (5; off)"},
-	{"slow", KIND_NUMBER, AT(apf.answer_ms), NULL, NULL, "milliseconds until CHANNEL_OPEN is confirmed (off)"},
-	{"delay", KIND_NUMBER, AT(delay_ms), NULL, NULL, "milliseconds until a request is answered (off)"},
-	{"churn", KIND_NUMBER, AT(churn_s), NULL, NULL, "mean seconds until it drops the tunnel and returns (off)"},
-	{"overlap", KIND_NUMBER, AT(overlap_s), NULL, NULL, "seconds until it dials anew with the old tunnel half-open (off)"},
-	{"silent", KIND_NUMBER, AT(silent_s), NULL, NULL, "seconds after which it stops answering (off)"},
-	{"hostile", KIND_WORD, AT(hostile), words_hostile, NULL, "none | half-open | mute | drip | garbage"},
-	{"agent", KIND_BOOL, AT(agent), words_bool, NULL, "yes | no: the host takes graceful power requests"},
-	{"power-fails", KIND_BOOL, AT(power_broken), words_bool, NULL, "no | yes: power requests return 4"},
+	{"lock", KIND_NUMBER, AT(lock_after), NULL, NULL,
+         "wrong passwords until the account locks for 30 s (5; off)"},
+	{"slow", KIND_NUMBER, AT(apf.answer_ms), NULL, NULL,
+         "milliseconds until CHANNEL_OPEN is confirmed (off)"},
+	{"delay", KIND_NUMBER, AT(delay_ms), NULL, NULL,
+         "milliseconds until a request is answered (off)"},
+	{"churn", KIND_NUMBER, AT(churn_s), NULL, NULL,
+         "mean seconds until it drops the tunnel and returns (off)"},
+	{"overlap", KIND_NUMBER, AT(overlap_s), NULL, NULL,
+         "seconds until it dials anew with the old tunnel half-open (off)"},
+	{"silent", KIND_NUMBER, AT(silent_s), NULL, NULL,
+         "seconds after which it stops answering (off)"},
+	{"hostile", KIND_WORD, AT(hostile), words_hostile, NULL,
+         "none | half-open | mute | drip | garbage"},
+	{"agent", KIND_BOOL, AT(agent), words_bool, NULL,
+         "yes | no: the host takes graceful power requests"},
+	{"power-fails", KIND_BOOL, AT(power_broken), words_bool, NULL,
+         "no | yes: power requests return 4"},
 };
 
 static const struct {
 	const char *name, *settings, *help;
 } builtins[] = {
 	{"default", "", "an AMT 15 device that does everything right"},
-	{"legacy", "tls=1.0,suites=AES128-SHA,keepalive=90", "AMT up to 11: TLS 1.0 with static RSA"},
+	{"legacy", "tls=1.0,suites=AES128-SHA,keepalive=90",
+         "AMT up to 11: TLS 1.0 with static RSA"},
 	{"tls-only", "ports=tls", "forwards only 16993"},
 	{"four-ports", "ports=four", "AMT 18's list"},
 	{"tiny-window", "window=1", "grants one octet at a time"},
@@ -256,7 +291,8 @@ int fleet_profile_builtin(struct fleet_profile *p, const char *name)
 			continue;
 		str_copy(p->name, sizeof(p->name), name);
 		ASSERT(str_copy(text, sizeof(text), builtins[i].settings));
-		for (pair = strtok_r(text, ",", &save); pair != NULL; pair = strtok_r(NULL, ",", &save)) {
+		for (pair = strtok_r(text, ",", &save); pair != NULL;
+		     pair = strtok_r(NULL, ",", &save)) {
 			char *value = strchr(pair, '=');
 
 			*value++ = '\0';
@@ -269,16 +305,19 @@ int fleet_profile_builtin(struct fleet_profile *p, const char *name)
 
 bool fleet_profile_holds(const struct fleet_profile *p)
 {
-	return p->apf.auth == SIM_AUTH_PASSWORD && p->hostile == FLEET_HOSTILE_NONE && p->churn_s == 0 && p->silent_s == 0;
+	return p->apf.auth == SIM_AUTH_PASSWORD && p->hostile == FLEET_HOSTILE_NONE &&
+	       p->churn_s == 0 && p->silent_s == 0;
 }
 
 void fleet_profile_help(void)
 {
-	printf("\nHow devices behave (each is an option --KEY VALUE, or part of --define NAME:KEY=VALUE,...):\n");
+	printf("\nHow devices behave (each is an option --KEY VALUE, or part of --define "
+	       "NAME:KEY=VALUE,...):\n");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		printf("  --%-12s %s\n", keys[i].name, keys[i].help);
 	printf("\nProfiles that are ready for --profile NAME[:COUNT]:\n");
 	for (size_t i = 0; i < ARRAY_LEN(builtins); i++)
-		printf("  %-12s %s%s%s%s\n", builtins[i].name, builtins[i].help, builtins[i].settings[0] ? " (" : "",
-		       builtins[i].settings, builtins[i].settings[0] ? ")" : "");
+		printf("  %-12s %s%s%s%s\n", builtins[i].name, builtins[i].help,
+		       builtins[i].settings[0] ? " (" : "", builtins[i].settings,
+		       builtins[i].settings[0] ? ")" : "");
 }

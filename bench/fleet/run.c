@@ -12,7 +12,7 @@
 
 #define EXIT_NOT_HELD  1
 #define EXIT_VIOLATION 3
-#define WAIT_MS	       100
+#define WAIT_MS        100
 
 static atomic_bool stop_wanted;
 
@@ -148,8 +148,8 @@ static void print_devices(const struct fleet *f)
 		if (f->list_guids)
 			printf("%s\n", guid);
 		else
-			printf("%zu %s %s.%s %s\n", i, guid, f->devices[i].facts.host, f->devices[i].facts.domain,
-			       f->devices[i].profile->name);
+			printf("%zu %s %s.%s %s\n", i, guid, f->devices[i].facts.host,
+			       f->devices[i].facts.domain, f->devices[i].profile->name);
 	}
 	fflush(stdout);
 }
@@ -158,7 +158,8 @@ static void print_devices(const struct fleet *f)
 static void wait_for_end(const struct fleet *f, const sigset_t *signals)
 {
 	uint64_t begin_ms = clock_mono_ms(), stats_at_ms = begin_ms + f->stats_s * UINT64_C(1000);
-	uint64_t end_ms = f->duration_s > 0 ? begin_ms + f->duration_s * UINT64_C(1000) : UINT64_MAX;
+	uint64_t end_ms =
+		f->duration_s > 0 ? begin_ms + f->duration_s * UINT64_C(1000) : UINT64_MAX;
 
 	while (!atomic_load(&stop_wanted)) {
 		uint64_t now_ms = clock_mono_ms();

@@ -11,7 +11,7 @@
 #include "core/err.h"
 
 #define READ_SIZE     4096
-#define RESPONSES_MAX (1024 * 1024)
+#define RESPONSES_MAX (1024UL * 1024)
 
 struct fleet_service {
 	struct fleet_service_opts opts;

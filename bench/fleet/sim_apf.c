@@ -9,7 +9,8 @@
 
 #include "core/err.h"
 
-void sim_apf_init(struct sim_apf *a, const struct sim_apf_opts *opts, const struct sim_apf_ops *ops, void *user)
+void sim_apf_init(struct sim_apf *a, const struct sim_apf_opts *opts, const struct sim_apf_ops *ops,
+                  void *user)
 {
 	memset(a, 0, sizeof(*a));
 	a->opts = opts;
@@ -107,7 +108,8 @@ void sim_apf_end(struct sim_apf *a, enum sim_apf_end why, uint32_t code)
 	sim_apf_flush(a);
 	a->stage = SIM_APF_ENDED;
 	for (unsigned i = 0; i < SIM_APF_SLOTS; i++) {
-		bool told = a->slots[i].state == SIM_SLOT_OPEN || a->slots[i].state == SIM_SLOT_OPENING;
+		bool told =
+			a->slots[i].state == SIM_SLOT_OPEN || a->slots[i].state == SIM_SLOT_OPENING;
 
 		told = told && !a->slots[i].direct;
 		sim_apf_slot_free(&a->slots[i]);
@@ -151,14 +153,15 @@ void sim_apf_userauth(struct sim_apf *a)
 	bool none = a->opts->auth == SIM_AUTH_NONE;
 	struct buf b;
 
-	buf_init(&b, 4 * SIM_APF_STRING_MAX);
+	buf_init(&b, 4UL * SIM_APF_STRING_MAX);
 	buf_put_u8(&b, 50);
 	put_string(&b, a->id.user);
 	put_string(&b, SIM_APF_SERVICE_PFWD);
 	put_string(&b, none ? "none" : "password");
 	if (!none) {
 		buf_put_u8(&b, 0);
-		put_string(&b, a->opts->auth == SIM_AUTH_WRONG ? "not-the-password" : a->id.password);
+		put_string(&b,
+		           a->opts->auth == SIM_AUTH_WRONG ? "not-the-password" : a->id.password);
 	}
 	sim_apf_emit(a, &b);
 }
@@ -196,7 +199,7 @@ static void global_request(struct sim_apf *a, const char *name, uint16_t port, b
 	a->fifo[at].cancel = cancel;
 	a->fifo[at].port = port;
 	a->fifo_len++;
-	buf_init(&b, 3 * SIM_APF_STRING_MAX);
+	buf_init(&b, 3UL * SIM_APF_STRING_MAX);
 	buf_put_u8(&b, 80);
 	put_string(&b, name);
 	buf_put_u8(&b, 1);
@@ -324,7 +327,8 @@ void sim_apf_pump(struct sim_apf *a, unsigned slot)
 	if (s->state != SIM_SLOT_OPEN)
 		return;
 	while (s->queue.len > 0 && s->credit > 0) {
-		uint32_t n = (uint32_t)MIN(s->queue.len, (size_t)MIN(s->credit, (uint32_t)SIM_APF_DATA_MAX));
+		uint32_t n = (uint32_t)MIN(s->queue.len,
+		                           (size_t)MIN(s->credit, (uint32_t)SIM_APF_DATA_MAX));
 		struct buf b;
 
 		buf_init(&b, SIM_APF_DATA_MAX + 16);
@@ -378,7 +382,8 @@ static void tick_slots(struct sim_apf *a)
 
 		if (s->state == SIM_SLOT_OPENING && s->answer_at_ms <= a->now_ms)
 			sim_apf_confirm(a, i);
-		if (s->state == SIM_SLOT_OPEN && s->grant_at_ms > 0 && s->grant_at_ms <= a->now_ms) {
+		if (s->state == SIM_SLOT_OPEN && s->grant_at_ms > 0 &&
+		    s->grant_at_ms <= a->now_ms) {
 			s->grant_at_ms = 0;
 			send_adjust(a, s, a->opts->late_window);
 		}
@@ -399,8 +404,8 @@ void sim_apf_tick(struct sim_apf *a, uint64_t now_ms)
 		a->keepalive_at_ms = now_ms + MAX(a->keepalive_s, 1U) * UINT64_C(1000);
 		if (!a->keepalive_waits) {
 			a->keepalive_waits = true;
-			a->reply_due_ms =
-				a->timeout_s > 0 ? now_ms + a->timeout_s * UINT64_C(1000) : SIM_APF_NO_TIME;
+			a->reply_due_ms = a->timeout_s > 0 ? now_ms + a->timeout_s * UINT64_C(1000)
+			                                   : SIM_APF_NO_TIME;
 			send_u32s(a, 208, (const uint32_t[]){++a->cookie}, 1);
 		}
 	}

@@ -9,14 +9,14 @@
 #include "core/buf.h"
 #include "core/text.h"
 
-#define SIM_APF_SLOTS		8    /* firmware has slots 0..7 (apf.md section 10) */
-#define SIM_APF_PORTS_MAX	16   /* ports that one device advertises */
-#define SIM_APF_FIFO_MAX	32   /* global requests that wait for their answer */
-#define SIM_APF_MSG_MAX		4096 /* a control message of the server */
-#define SIM_APF_STRING_MAX	255
-#define SIM_APF_DATA_MAX	4096 /* octets in one DATA that we send */
-#define SIM_APF_QUEUE_MAX	(1024 * 1024) /* octets queued for one channel */
-#define SIM_APF_NO_TIME		UINT64_MAX
+#define SIM_APF_SLOTS      8    /* firmware has slots 0..7 (apf.md section 10) */
+#define SIM_APF_PORTS_MAX  16   /* ports that one device advertises */
+#define SIM_APF_FIFO_MAX   32   /* global requests that wait for their answer */
+#define SIM_APF_MSG_MAX    4096 /* a control message of the server */
+#define SIM_APF_STRING_MAX 255
+#define SIM_APF_DATA_MAX   4096            /* octets in one DATA that we send */
+#define SIM_APF_QUEUE_MAX  (1024UL * 1024) /* octets queued for one channel */
+#define SIM_APF_NO_TIME    UINT64_MAX
 
 enum sim_auth { SIM_AUTH_PASSWORD, SIM_AUTH_NONE, SIM_AUTH_WRONG };
 enum sim_framing { SIM_FRAMING_MESSAGE, SIM_FRAMING_COALESCED, SIM_FRAMING_OCTET };
@@ -30,19 +30,19 @@ struct sim_apf_opts {
 	enum sim_adjust adjust;
 	uint16_t ports[SIM_APF_PORTS_MAX];
 	size_t ports_len;
-	bool pipelined;	      /* asks for all ports at once instead of waiting for each answer */
+	bool pipelined;       /* asks for all ports at once instead of waiting for each answer */
 	uint32_t keepalive_s; /* 0: sends none */
 	uint32_t timeout_s;   /* an unanswered keep-alive ends the tunnel after this; 0: never */
 	bool obey_210;
 	uint32_t window;      /* V of CONFIRMATION */
 	uint32_t late_window; /* V is 0 and this follows as ADJUST after late_ms; 0: off */
 	uint32_t late_ms;
-	uint32_t answer_ms;   /* delay before CONFIRMATION (slow devices) */
-	bool late_data;	      /* sends DATA and ADJUST after the server's CLOSE, before its own */
-	bool strict;	      /* a violation ends the tunnel */
-	bool udp_send;	      /* emits udp-send-to when ready */
-	bool direct_open;     /* emits a direct-tcpip CHANNEL_OPEN when ready */
-	bool cancel_last;     /* cancels its last forward when ready */
+	uint32_t answer_ms; /* delay before CONFIRMATION (slow devices) */
+	bool late_data;     /* sends DATA and ADJUST after the server's CLOSE, before its own */
+	bool strict;        /* a violation ends the tunnel */
+	bool udp_send;      /* emits udp-send-to when ready */
+	bool direct_open;   /* emits a direct-tcpip CHANNEL_OPEN when ready */
+	bool cancel_last;   /* cancels its last forward when ready */
 };
 
 struct sim_apf_identity {
@@ -63,11 +63,11 @@ enum sim_apf_stage {
 };
 
 enum sim_apf_end {
-	SIM_APF_END_AUTH,	/* USERAUTH_FAILURE */
+	SIM_APF_END_AUTH,       /* USERAUTH_FAILURE */
 	SIM_APF_END_DISCONNECT, /* the server sent DISCONNECT */
-	SIM_APF_END_KEEPALIVE,	/* keep-alive unanswered */
-	SIM_APF_END_VIOLATION,	/* strict mode */
-	SIM_APF_END_LOCAL,	/* sim_apf_disconnect */
+	SIM_APF_END_KEEPALIVE,  /* keep-alive unanswered */
+	SIM_APF_END_VIOLATION,  /* strict mode */
+	SIM_APF_END_LOCAL,      /* sim_apf_disconnect */
 };
 
 struct sim_apf;
@@ -90,19 +90,25 @@ struct sim_apf_ops {
 	void (*ended)(void *user, enum sim_apf_end why, uint32_t code);
 };
 
-enum sim_slot_state { SIM_SLOT_FREE, SIM_SLOT_OPENING, SIM_SLOT_OPEN, SIM_SLOT_CLOSE_SENT, SIM_SLOT_DIRECT };
+enum sim_slot_state {
+	SIM_SLOT_FREE,
+	SIM_SLOT_OPENING,
+	SIM_SLOT_OPEN,
+	SIM_SLOT_CLOSE_SENT,
+	SIM_SLOT_DIRECT
+};
 
 struct sim_slot {
 	enum sim_slot_state state;
 	uint16_t port;
-	bool close_wanted;	/* close when the queue is empty */
-	bool direct;		/* we opened it */
-	uint32_t peer;		/* the server's id */
-	uint32_t credit;	/* octets that we may send */
-	uint32_t granted;	/* octets that the server may send */
-	uint32_t owed;		/* taken, not given back yet (batched ADJUST) */
-	uint64_t answer_at_ms;	/* CONFIRMATION is due */
-	uint64_t grant_at_ms;	/* late window is due */
+	bool close_wanted;     /* close when the queue is empty */
+	bool direct;           /* we opened it */
+	uint32_t peer;         /* the server's id */
+	uint32_t credit;       /* octets that we may send */
+	uint32_t granted;      /* octets that the server may send */
+	uint32_t owed;         /* taken, not given back yet (batched ADJUST) */
+	uint64_t answer_at_ms; /* CONFIRMATION is due */
+	uint64_t grant_at_ms;  /* late window is due */
 	struct buf queue;
 };
 
@@ -127,14 +133,15 @@ struct sim_apf {
 	} fifo[SIM_APF_FIFO_MAX];
 	size_t fifo_head, fifo_len;
 	struct sim_slot slots[SIM_APF_SLOTS];
-	struct buf in;	/* the start of an unfinished control message */
-	struct buf out; /* coalesced framing: messages of this turn */
+	struct buf in;                 /* the start of an unfinished control message */
+	struct buf out;                /* coalesced framing: messages of this turn */
 	uint32_t data_left, data_slot; /* rest of a DATA payload; slot >= SIM_APF_SLOTS: skip it */
 	struct sim_apf_identity id;
 };
 
 /* sim_apf_init: everything borrowed; nothing is sent yet. */
-void sim_apf_init(struct sim_apf *a, const struct sim_apf_opts *opts, const struct sim_apf_ops *ops, void *user);
+void sim_apf_init(struct sim_apf *a, const struct sim_apf_opts *opts, const struct sim_apf_ops *ops,
+                  void *user);
 /* sim_apf_free: releases buffers without callbacks. */
 void sim_apf_free(struct sim_apf *a);
 

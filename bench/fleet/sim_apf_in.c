@@ -116,7 +116,8 @@ static void on_service_accept(struct sim_apf *a, struct span m)
 		a->stage = SIM_APF_FORWARDING;
 		sim_apf_request_ports(a);
 	} else {
-		sim_apf_violation(a, "SERVICE_ACCEPT out of order or for another service", a->stage, 0);
+		sim_apf_violation(a, "SERVICE_ACCEPT out of order or for another service", a->stage,
+		                  0);
 	}
 }
 
@@ -147,13 +148,15 @@ static void on_request_answer(struct sim_apf *a, struct span m, bool success)
 	uint16_t port = a->fifo[a->fifo_head].port;
 
 	if (a->fifo_len == 0) {
-		sim_apf_violation(a, "REQUEST_SUCCESS or REQUEST_FAILURE without a request", m.ptr[0], 0);
+		sim_apf_violation(a, "REQUEST_SUCCESS or REQUEST_FAILURE without a request",
+		                  m.ptr[0], 0);
 		return;
 	}
 	a->fifo_head = (a->fifo_head + 1) % SIM_APF_FIFO_MAX;
 	a->fifo_len--;
 	if (success && !cancel && peek_u32(m, 1) != port) {
-		sim_apf_violation(a, "REQUEST_SUCCESS of wrong size or port: got, asked", peek_u32(m, 1), port);
+		sim_apf_violation(a, "REQUEST_SUCCESS of wrong size or port: got, asked",
+		                  peek_u32(m, 1), port);
 		return;
 	}
 	if (success && cancel)
@@ -229,11 +232,13 @@ static void on_open(struct sim_apf *a, struct span m)
 	if (!forwarding(a))
 		sim_apf_violation(a, "CHANNEL_OPEN before port forwarding was started", peer, port);
 	else if (type.len != 15 || memcmp(type.ptr, "forwarded-tcpip", 15) != 0)
-		sim_apf_violation(a, "CHANNEL_OPEN of a type other than forwarded-tcpip", peer, port);
+		sim_apf_violation(a, "CHANNEL_OPEN of a type other than forwarded-tcpip", peer,
+		                  port);
 	else if (peer == 0)
 		sim_apf_violation(a, "CHANNEL_OPEN with sender channel 0", peer, port);
 	else if (peer_id_in_use(a, peer))
-		sim_apf_violation(a, "CHANNEL_OPEN with a sender channel that is in use", peer, port);
+		sim_apf_violation(a, "CHANNEL_OPEN with a sender channel that is in use", peer,
+		                  port);
 	else if (port == 0 || port > UINT16_MAX)
 		sim_apf_violation(a, "CHANNEL_OPEN with an impossible port", peer, port);
 	else if (!port_forwarded(a, port))
@@ -249,7 +254,9 @@ static void on_open_answer(struct sim_apf *a, struct span m, bool confirmed)
 	struct sim_slot *s = id < SIM_APF_SLOTS ? &a->slots[id] : NULL;
 
 	if (s == NULL || s->state != SIM_SLOT_DIRECT) {
-		sim_apf_violation(a, "CONFIRMATION or OPEN_FAILURE for a channel that was not asked for", m.ptr[0], id);
+		sim_apf_violation(
+			a, "CONFIRMATION or OPEN_FAILURE for a channel that was not asked for",
+			m.ptr[0], id);
 		return;
 	}
 	if (!confirmed) {
@@ -350,7 +357,8 @@ static void on_close(struct sim_apf *a, struct span m)
 static void on_keepalive_reply(struct sim_apf *a, uint32_t cookie)
 {
 	if (!a->keepalive_waits || cookie != a->cookie)
-		sim_apf_violation(a, "KEEPALIVE_REPLY that was not asked for: got, expected", cookie, a->cookie);
+		sim_apf_violation(a, "KEEPALIVE_REPLY that was not asked for: got, expected",
+		                  cookie, a->cookie);
 	a->keepalive_waits = false;
 }
 
@@ -360,7 +368,8 @@ static void on_options(struct sim_apf *a, struct span m)
 	uint32_t interval = peek_u32(m, 1), timeout = peek_u32(m, 5);
 
 	if (!forwarding(a)) {
-		sim_apf_violation(a, "KEEPALIVE_OPTIONS before port forwarding was started", interval, timeout);
+		sim_apf_violation(a, "KEEPALIVE_OPTIONS before port forwarding was started",
+		                  interval, timeout);
 	} else if (a->got_210) {
 		sim_apf_violation(a, "KEEPALIVE_OPTIONS twice", interval, timeout);
 	} else {
@@ -371,7 +380,10 @@ static void on_options(struct sim_apf *a, struct span m)
 		}
 		if (a->opts->obey_210 && timeout > 0)
 			a->timeout_s = timeout;
-		send_words(a, 211, (const uint32_t[]){a->keepalive_s, a->opts->obey_210 ? timeout : a->timeout_s}, 2);
+		send_words(a, 211,
+		           (const uint32_t[]){a->keepalive_s,
+		                              a->opts->obey_210 ? timeout : a->timeout_s},
+		           2);
 	}
 }
 
@@ -438,7 +450,8 @@ static size_t take_data(struct sim_apf *a, struct span s)
 	unsigned slot = a->data_slot;
 
 	a->data_left -= n;
-	if (slot < SIM_APF_SLOTS && a->slots[slot].state == SIM_SLOT_OPEN && !a->slots[slot].close_wanted) {
+	if (slot < SIM_APF_SLOTS && a->slots[slot].state == SIM_SLOT_OPEN &&
+	    !a->slots[slot].close_wanted) {
 		if (!a->slots[slot].direct)
 			a->ops->data(a->user, slot, span_of(s.ptr, n));
 		if (a->stage != SIM_APF_ENDED && !a->slots[slot].close_wanted)
@@ -457,7 +470,8 @@ static size_t take_control(struct sim_apf *a, struct span s)
 		size_t n;
 
 		if (want == 0) {
-			sim_apf_violation(a, "unknown message type or impossible length", a->in.data[0], 0);
+			sim_apf_violation(a, "unknown message type or impossible length",
+			                  a->in.data[0], 0);
 			/* Sync is lost for good: lenient devices hang up, too. */
 			sim_apf_end(a, SIM_APF_END_VIOLATION, 0);
 			return s.len;

@@ -27,7 +27,8 @@ static const struct {
 	{"IPS_", "http://intel.com/wbem/wscim/1/ips-schema/1/"},
 };
 
-void sim_cim_init(struct sim_cim *c, void (*variable)(void *, const char *, struct buf *), void *user)
+void sim_cim_init(struct sim_cim *c, void (*variable)(void *, const char *, struct buf *),
+                  void *user)
 {
 	*c = (struct sim_cim){.variable = variable, .user = user};
 }
@@ -57,7 +58,8 @@ const struct sim_cim_class *sim_cim_class_by_uri(const char *uri)
 	for (size_t i = 0; i < ARRAY_LEN(schemas); i++) {
 		size_t n = strlen(schemas[i].uri);
 
-		if (strncmp(uri, schemas[i].uri, n) == 0 && strncmp(uri + n, schemas[i].prefix, 4) == 0)
+		if (strncmp(uri, schemas[i].uri, n) == 0 &&
+		    strncmp(uri + n, schemas[i].prefix, 4) == 0)
 			return sim_cim_class_by_name(uri + n);
 	}
 	return NULL;
@@ -167,14 +169,16 @@ static void expand(const struct sim_cim *c, struct span text, struct buf *out)
 			buf_put_u8(out, text.ptr[i]);
 			continue;
 		}
-		while (i + 1 < text.len && text.ptr[i + 1] >= 'a' && text.ptr[i + 1] <= 'z' && n < sizeof(word) - 1)
+		while (i + 1 < text.len && text.ptr[i + 1] >= 'a' && text.ptr[i + 1] <= 'z' &&
+		       n < sizeof(word) - 1)
 			word[n++] = (char)text.ptr[++i];
 		word[n] = '\0';
 		c->variable(c->user, word, out);
 	}
 }
 
-static struct sim_cim_overlay *overlay_of(const struct sim_cim *c, const struct sim_cim_class *cls, size_t index)
+static struct sim_cim_overlay *overlay_of(const struct sim_cim *c, const struct sim_cim_class *cls,
+                                          size_t index)
 {
 	for (struct sim_cim_overlay *o = c->overlays; o != NULL; o = o->next) {
 		if (o->cls == cls && o->index == index)
@@ -184,7 +188,8 @@ static struct sim_cim_overlay *overlay_of(const struct sim_cim *c, const struct 
 }
 
 /* The nth created instance, oldest first (the list is newest first). */
-static struct sim_cim_overlay *created_of(const struct sim_cim *c, const struct sim_cim_class *cls, size_t nth)
+static struct sim_cim_overlay *created_of(const struct sim_cim *c, const struct sim_cim_class *cls,
+                                          size_t nth)
 {
 	size_t total = 0;
 
@@ -210,7 +215,8 @@ static size_t table_len(const struct sim_cim_class *cls)
 	return n;
 }
 
-int sim_cim_text(const struct sim_cim *c, const struct sim_cim_class *cls, size_t index, struct buf *out)
+int sim_cim_text(const struct sim_cim *c, const struct sim_cim_class *cls, size_t index,
+                 struct buf *out)
 {
 	struct sim_cim_overlay *o;
 	size_t n = table_len(cls);
@@ -245,8 +251,8 @@ static bool matches(struct span text, struct span selectors)
 	return true;
 }
 
-int sim_cim_find(const struct sim_cim *c, const struct sim_cim_class *cls, struct span selectors, size_t *index,
-		 struct buf *text)
+int sim_cim_find(const struct sim_cim *c, const struct sim_cim_class *cls, struct span selectors,
+                 size_t *index, struct buf *text)
 {
 	struct span rest = selectors, line;
 	size_t found = 0;
@@ -286,7 +292,8 @@ static void unlink_overlay(struct sim_cim *c, struct sim_cim_overlay *gone)
 	}
 }
 
-static int put_overlay(struct sim_cim *c, struct sim_cim_overlay **place, const struct sim_cim_overlay *head, struct span text)
+static int put_overlay(struct sim_cim *c, struct sim_cim_overlay **place,
+                       const struct sim_cim_overlay *head, struct span text)
 {
 	struct sim_cim_overlay *o;
 
@@ -305,11 +312,13 @@ static int put_overlay(struct sim_cim *c, struct sim_cim_overlay **place, const 
 	return 0;
 }
 
-static int replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t index, const struct span *text)
+static int replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t index,
+                   const struct span *text)
 {
 	struct sim_cim_overlay head = {.cls = cls, .index = index, .deleted = text == NULL};
 	size_t n = table_len(cls);
-	struct sim_cim_overlay *old = index < n ? overlay_of(c, cls, index) : created_of(c, cls, index - n);
+	struct sim_cim_overlay *old =
+		index < n ? overlay_of(c, cls, index) : created_of(c, cls, index - n);
 	struct sim_cim_overlay **place = &c->overlays;
 	int err;
 
@@ -330,7 +339,8 @@ static int replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t in
 	return err;
 }
 
-int sim_cim_replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t index, struct span text)
+int sim_cim_replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t index,
+                    struct span text)
 {
 	return replace(c, cls, index, &text);
 }
@@ -413,7 +423,8 @@ static bool name_before(struct span a, struct span b)
 }
 
 /* Appends the members of params that text lacks and whose names sort before limit (NULL: all that are left). */
-static void put_new_members(struct span text, struct span params, const struct span *limit, struct buf *out)
+static void put_new_members(struct span text, struct span params, const struct span *limit,
+                            struct buf *out)
 {
 	struct span rest = params, line;
 
@@ -427,7 +438,8 @@ static void put_new_members(struct span text, struct span params, const struct s
 	}
 }
 
-int sim_cim_merge(const struct sim_cim_class *cls, struct span text, struct span params, struct buf *out)
+int sim_cim_merge(const struct sim_cim_class *cls, struct span text, struct span params,
+                  struct buf *out)
 {
 	struct span rest = params, line, last = span_of(NULL, 0);
 

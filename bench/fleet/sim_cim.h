@@ -14,23 +14,25 @@
 #include "core/buf.h"
 #include "core/text.h"
 
-#define SIM_CIM_TEXT_MAX     (16 * 1024) /* one instance */
-#define SIM_CIM_OVERLAYS_MAX 64		 /* changed, created or deleted instances of one device */
+#define SIM_CIM_TEXT_MAX     (16UL * 1024) /* one instance */
+#define SIM_CIM_OVERLAYS_MAX 64            /* changed, created or deleted instances of one device */
 #define SIM_CIM_NAME_MAX     64
 
 enum sim_cim_flags {
 	SIM_CIM_PUT = 1,
 	SIM_CIM_CREATE = 2,
 	SIM_CIM_DELETE = 4,
-	SIM_CIM_STRICT = 8,  /* a Put that contains a member of read_only is refused */
-	SIM_CIM_COMMON = 16, /* below CIM_ManagedSystemElement: answers declare the common namespace */
+	SIM_CIM_STRICT = 8, /* a Put that contains a member of read_only is refused */
+	SIM_CIM_COMMON =
+		16, /* below CIM_ManagedSystemElement: answers declare the common namespace */
 	SIM_CIM_ENUM_ONLY = 32, /* Get is not supported */
 };
 
 struct sim_cim_class {
 	const char *name;
-	const char *items;     /* name of the class whose instances an enumeration yields; NULL: its own */
-	const char *keys;      /* names with a comma after each */
+	const char
+		*items; /* name of the class whose instances an enumeration yields; NULL: its own */
+	const char *keys; /* names with a comma after each */
 	unsigned flags;
 	const char *instances; /* NULL with items */
 	const char *optional;  /* members that a Put may add; with a comma after each; or NULL */
@@ -47,7 +49,8 @@ struct sim_cim {
 	size_t overlays_len;
 };
 
-void sim_cim_init(struct sim_cim *c, void (*variable)(void *, const char *, struct buf *), void *user);
+void sim_cim_init(struct sim_cim *c, void (*variable)(void *, const char *, struct buf *),
+                  void *user);
 void sim_cim_free(struct sim_cim *c);
 
 /* sim_cim_class_by_name: NULL if this firmware lacks it. sim_cim_class_by_uri: by resource URI; the prefix must be right, too. */
@@ -57,14 +60,15 @@ const struct sim_cim_class *sim_cim_class_by_uri(const char *uri);
 void sim_cim_put_uri(struct buf *b, const char *name);
 
 /* sim_cim_text: the index-th instance; 0, -ERR_NOT_FOUND past the end, -ERR_REFUSED for one that was deleted (go on). */
-int sim_cim_text(const struct sim_cim *c, const struct sim_cim_class *cls, size_t index, struct buf *out) MUST_CHECK;
+int sim_cim_text(const struct sim_cim *c, const struct sim_cim_class *cls, size_t index,
+                 struct buf *out) MUST_CHECK;
 
 /*
  * sim_cim_find: the instance that all selector lines match. index and text are set. 0; -ERR_NOT_FOUND; -ERR_INVALID: a selector
  * is no key, or none was given and there are several instances.
  */
-int sim_cim_find(const struct sim_cim *c, const struct sim_cim_class *cls, struct span selectors, size_t *index,
-		 struct buf *text) MUST_CHECK;
+int sim_cim_find(const struct sim_cim *c, const struct sim_cim_class *cls, struct span selectors,
+                 size_t *index, struct buf *text) MUST_CHECK;
 
 /* sim_cim_member: the value of the first line of that name: all after the name with its mark. false: absent. */
 bool sim_cim_member(struct span text, const char *name, struct span *value);
@@ -72,19 +76,22 @@ bool sim_cim_member(struct span text, const char *name, struct span *value);
 bool sim_cim_value(struct span text, const char *name, char *out, size_t size);
 
 /* sim_cim_replace: stores new text for an instance. 0, -ERR_FULL, -ERR_NOMEM. */
-int sim_cim_replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t index, struct span text) MUST_CHECK;
+int sim_cim_replace(struct sim_cim *c, const struct sim_cim_class *cls, size_t index,
+                    struct span text) MUST_CHECK;
 int sim_cim_create(struct sim_cim *c, const struct sim_cim_class *cls, struct span text) MUST_CHECK;
 int sim_cim_delete(struct sim_cim *c, const struct sim_cim_class *cls, size_t index) MUST_CHECK;
 /* sim_cim_restore: forgets what was changed in a class. */
 void sim_cim_restore(struct sim_cim *c, const struct sim_cim_class *cls);
 /* sim_cim_set: changes one plain member of an instance. */
-int sim_cim_set(struct sim_cim *c, const struct sim_cim_class *cls, size_t index, const char *line) MUST_CHECK;
+int sim_cim_set(struct sim_cim *c, const struct sim_cim_class *cls, size_t index,
+                const char *line) MUST_CHECK;
 
 /*
  * sim_cim_merge: what a Put of params makes of text: same members keep their place, optional ones go to theirs.
  * 0, -ERR_INVALID for a member that the class lacks or that may not be written.
  */
-int sim_cim_merge(const struct sim_cim_class *cls, struct span text, struct span params, struct buf *out) MUST_CHECK;
+int sim_cim_merge(const struct sim_cim_class *cls, struct span text, struct span params,
+                  struct buf *out) MUST_CHECK;
 
 /* sim_cim_list_has: whether "a,b," has the name. */
 bool sim_cim_list_has(const char *list, struct span name);

@@ -30,7 +30,8 @@ static void md5_text(const struct span *parts, size_t n, char out[MD5_TEXT + 1])
 
 static bool skip_space(struct span *s, const char *also)
 {
-	while (s->len > 0 && (s->ptr[0] == ' ' || s->ptr[0] == '\t' || strchr(also, s->ptr[0]) != NULL))
+	while (s->len > 0 &&
+	       (s->ptr[0] == ' ' || s->ptr[0] == '\t' || strchr(also, s->ptr[0]) != NULL))
 		*s = span_of(s->ptr + 1, s->len - 1);
 	return s->len > 0;
 }
@@ -65,10 +66,14 @@ static bool next_field(struct span *s, struct span *name, struct span *value)
 static bool read_fields(struct span header, struct fields *f)
 {
 	const struct field_place places[] = {
-		{"username", f->user, sizeof(f->user)},	  {"realm", f->realm, sizeof(f->realm)},
-		{"nonce", f->nonce, sizeof(f->nonce)},	  {"uri", f->uri, sizeof(f->uri)},
-		{"cnonce", f->cnonce, sizeof(f->cnonce)}, {"nc", f->nc, sizeof(f->nc)},
-		{"qop", f->qop, sizeof(f->qop)},	  {"response", f->response, sizeof(f->response)},
+		{"username", f->user, sizeof(f->user)},
+		{"realm", f->realm, sizeof(f->realm)},
+		{"nonce", f->nonce, sizeof(f->nonce)},
+		{"uri", f->uri, sizeof(f->uri)},
+		{"cnonce", f->cnonce, sizeof(f->cnonce)},
+		{"nc", f->nc, sizeof(f->nc)},
+		{"qop", f->qop, sizeof(f->qop)},
+		{"response", f->response, sizeof(f->response)},
 	};
 	struct span name, value;
 
@@ -87,20 +92,24 @@ static bool read_fields(struct span header, struct fields *f)
 	return f->nonce[0] != '\0' && f->response[0] != '\0' && strlen(f->nc) == 8;
 }
 
-static void expected_response(const struct sim_digest *d, const char *method, const struct fields *f, struct span body,
-			      char out[MD5_TEXT + 1])
+static void expected_response(const struct sim_digest *d, const char *method,
+                              const struct fields *f, struct span body, char out[MD5_TEXT + 1])
 {
 	char ha1[MD5_TEXT + 1], ha2[MD5_TEXT + 1], sum[MD5_TEXT + 1];
 	struct span colon = span_str(":");
 	bool integrity = strcmp(f->qop, "auth-int") == 0;
 
-	md5_text((const struct span[]){span_str(d->user), colon, span_str(d->realm), colon, span_str(d->password)}, 5, ha1);
+	md5_text((const struct span[]){span_str(d->user), colon, span_str(d->realm), colon,
+	                               span_str(d->password)},
+	         5, ha1);
 	md5_text(&body, 1, sum);
-	md5_text((const struct span[]){span_str(method), colon, span_str(f->uri), colon, span_str(sum)}, integrity ? 5 : 3,
-		 ha2);
-	md5_text((const struct span[]){span_str(ha1), colon, span_str(f->nonce), colon, span_str(f->nc), colon,
-				       span_str(f->cnonce), colon, span_str(f->qop), colon, span_str(ha2)},
-		 11, out);
+	md5_text((const struct span[]){span_str(method), colon, span_str(f->uri), colon,
+	                               span_str(sum)},
+	         integrity ? 5 : 3, ha2);
+	md5_text((const struct span[]){span_str(ha1), colon, span_str(f->nonce), colon,
+	                               span_str(f->nc), colon, span_str(f->cnonce), colon,
+	                               span_str(f->qop), colon, span_str(ha2)},
+	         11, out);
 	secret_zero(ha1, sizeof(ha1));
 }
 
@@ -108,7 +117,8 @@ static bool qop_offered(const struct sim_digest *d, const char *qop)
 {
 	const char *both = strchr(d->qop, ',');
 
-	return strcmp(d->qop, qop) == 0 || (both != NULL && (strcmp(qop, "auth") == 0 || strcmp(qop, "auth-int") == 0));
+	return strcmp(d->qop, qop) == 0 ||
+	       (both != NULL && (strcmp(qop, "auth") == 0 || strcmp(qop, "auth-int") == 0));
 }
 
 /* The nonce is one of ours and nc rose since its last use. */
@@ -141,8 +151,8 @@ static enum sim_digest_result failed(struct sim_digest *d, uint64_t now_ms)
 	return SIM_DIGEST_WRONG;
 }
 
-enum sim_digest_result sim_digest_check(struct sim_digest *d, const char *method, struct span header, struct span body,
-					uint64_t now_ms)
+enum sim_digest_result sim_digest_check(struct sim_digest *d, const char *method,
+                                        struct span header, struct span body, uint64_t now_ms)
 {
 	char want[MD5_TEXT + 1];
 	struct fields f = {.user = ""};
@@ -171,7 +181,9 @@ void sim_digest_challenge(struct sim_digest *d, struct buf *out)
 	random_bytes(raw, sizeof(raw));
 	base64_encode(d->nonces[d->next].text, span_of(raw, sizeof(raw)), true);
 	d->nonces[d->next].last_nc = 0;
-	buf_printf(out, "WWW-Authenticate: Digest realm=\"%s\", nonce=\"%s\",stale=\"false\",qop=\"%s\"\r\n", d->realm,
-		   d->nonces[d->next].text, d->qop);
+	buf_printf(out,
+	           "WWW-Authenticate: Digest realm=\"%s\", "
+	           "nonce=\"%s\",stale=\"false\",qop=\"%s\"\r\n",
+	           d->realm, d->nonces[d->next].text, d->qop);
 	d->next = (d->next + 1) % SIM_DIGEST_NONCES;
 }

@@ -12,8 +12,8 @@
 
 struct sim_digest {
 	const char *user, *password, *realm; /* borrowed */
-	const char *qop;		     /* offered: "auth", "auth-int" or "auth,auth-int" */
-	uint32_t lock_after;		     /* failures in a row; 0: never locks */
+	const char *qop;                     /* offered: "auth", "auth-int" or "auth,auth-int" */
+	uint32_t lock_after;                 /* failures in a row; 0: never locks */
 	uint32_t lock_ms;
 	uint32_t failures;
 	uint64_t locked_until_ms;
@@ -24,10 +24,16 @@ struct sim_digest {
 	} nonces[SIM_DIGEST_NONCES];
 };
 
-enum sim_digest_result { SIM_DIGEST_OK, SIM_DIGEST_MISSING, SIM_DIGEST_STALE, SIM_DIGEST_WRONG, SIM_DIGEST_LOCKED };
+enum sim_digest_result {
+	SIM_DIGEST_OK,
+	SIM_DIGEST_MISSING,
+	SIM_DIGEST_STALE,
+	SIM_DIGEST_WRONG,
+	SIM_DIGEST_LOCKED
+};
 
 /* sim_digest_check: header is the value of Authorization; len 0 if there is none. */
-enum sim_digest_result sim_digest_check(struct sim_digest *d, const char *method, struct span header, struct span body,
-					uint64_t now_ms);
+enum sim_digest_result sim_digest_check(struct sim_digest *d, const char *method,
+                                        struct span header, struct span body, uint64_t now_ms);
 /* sim_digest_challenge: appends the WWW-Authenticate line with a fresh nonce. */
 void sim_digest_challenge(struct sim_digest *d, struct buf *out);

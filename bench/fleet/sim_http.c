@@ -11,10 +11,11 @@
 
 #define SERVER "Intel(R) Active Management Technology " SIM_WSMAN_VERSION "." SIM_WSMAN_BUILD
 #define LOGON_FAILED                                                                               \
-	"<html><head><title>Log On</title></head><body><h2>Log on failed. Incorrect user name or "      \
+	"<html><head><title>Log On</title></head><body><h2>Log on failed. Incorrect user name or " \
 	"password, or user account temporarily locked.</h2></body></html>"
-#define BAD_REQUEST                                                                                \
-	"<html><head><title>Error</title></head><body><h2>Bad Request. The request is not valid.</h2></body></html>"
+#define BAD_REQUEST                                                                         \
+	"<html><head><title>Error</title></head><body><h2>Bad Request. The request is not " \
+	"valid.</h2></body></html>"
 #define LOGON_PAGE "<html><head><title>Log On</title></head><body><h1>Log On</h1></body></html>"
 
 struct http_request {
@@ -49,12 +50,16 @@ static void put_common(struct buf *out, const char *status)
 
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	buf_printf(out, "HTTP/1.1 %s\r\nDate: %s\r\nServer: " SERVER "\r\nX-Frame-Options: DENY\r\n", status, date);
+	buf_printf(out,
+	           "HTTP/1.1 %s\r\nDate: %s\r\nServer: " SERVER "\r\nX-Frame-Options: DENY\r\n",
+	           status, date);
 }
 
 static void put_html(struct buf *out, const char *html)
 {
-	buf_printf(out, "Content-Type: text/html\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", strlen(html), html);
+	buf_printf(out,
+	           "Content-Type: text/html\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+	           strlen(html), html);
 }
 
 static enum sim_http_next bad_request(struct buf *out)
@@ -90,19 +95,22 @@ static bool header_is(struct span line, const char *name, struct span *value)
 {
 	size_t n = strlen(name);
 
-	if (line.len <= n || line.ptr[n] != ':' || strncasecmp((const char *)line.ptr, name, n) != 0)
+	if (line.len <= n || line.ptr[n] != ':' ||
+	    strncasecmp((const char *)line.ptr, name, n) != 0)
 		return false;
 	*value = span_of(line.ptr + n + 1, line.len - n - 1);
 	while (value->len > 0 && value->ptr[0] == ' ')
 		*value = span_of(value->ptr + 1, value->len - 1);
-	while (value->len > 0 && (value->ptr[value->len - 1] == '\r' || value->ptr[value->len - 1] == ' '))
+	while (value->len > 0 &&
+	       (value->ptr[value->len - 1] == '\r' || value->ptr[value->len - 1] == ' '))
 		value->len--;
 	return true;
 }
 
 static bool value_is(struct span value, const char *word)
 {
-	return value.len == strlen(word) && strncasecmp((const char *)value.ptr, word, value.len) == 0;
+	return value.len == strlen(word) &&
+	       strncasecmp((const char *)value.ptr, word, value.len) == 0;
 }
 
 static int decimal(struct span s, size_t *out)
@@ -128,9 +136,11 @@ static int read_request_line(struct span line, struct http_request *r)
 	method = strtok_r(text, " ", &save);
 	target = strtok_r(NULL, " ", &save);
 	version = strtok_r(NULL, " \r", &save);
-	if (method == NULL || target == NULL || version == NULL || strncmp(version, "HTTP/1.", 7) != 0)
+	if (method == NULL || target == NULL || version == NULL ||
+	    strncmp(version, "HTTP/1.", 7) != 0)
 		return -ERR_PROTOCOL;
-	if (!str_copy(r->method, sizeof(r->method), method) || !str_copy(r->target, sizeof(r->target), target))
+	if (!str_copy(r->method, sizeof(r->method), method) ||
+	    !str_copy(r->target, sizeof(r->target), target))
 		return -ERR_PROTOCOL;
 	r->close = strcmp(version, "HTTP/1.0") == 0;
 	return 0;
@@ -208,7 +218,8 @@ static int read_body(struct span in, struct http_request *r)
 	return err != 0 ? err : r->body.err;
 }
 
-static enum sim_http_next answer_soap(struct sim_http *h, const struct http_request *r, uint64_t now_ms, struct buf *out)
+static enum sim_http_next answer_soap(struct sim_http *h, const struct http_request *r,
+                                      uint64_t now_ms, struct buf *out)
 {
 	struct buf xml;
 	int status;
@@ -222,7 +233,8 @@ static enum sim_http_next answer_soap(struct sim_http *h, const struct http_requ
 	put_common(out, status == 200 ? "200 OK" : "400 Bad Request");
 	if (status != 200 || r->close)
 		buf_put_str(out, "Connection: close\r\n");
-	buf_put_str(out, "Content-Type: application/soap+xml; charset=UTF-8\r\nTransfer-Encoding: chunked\r\n\r\n");
+	buf_put_str(out, "Content-Type: application/soap+xml; charset=UTF-8\r\nTransfer-Encoding: "
+	                 "chunked\r\n\r\n");
 	put_chunks(out, buf_span(&xml));
 	buf_free(&xml);
 	return status != 200 || r->close ? SIM_HTTP_CLOSE : SIM_HTTP_KEEP;
@@ -244,19 +256,22 @@ static enum sim_http_next answer_page(const struct http_request *r, struct buf *
 	return SIM_HTTP_CLOSE;
 }
 
-static enum sim_http_next answer(struct sim_http *h, const struct http_request *r, uint64_t now_ms, struct buf *out)
+static enum sim_http_next answer(struct sim_http *h, const struct http_request *r, uint64_t now_ms,
+                                 struct buf *out)
 {
 	h->requests++;
 	if (strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0)
 		return answer_page(r, out);
 	if (strcmp(r->method, "POST") != 0 || strcmp(r->target, "/wsman") != 0)
 		return bad_request(out);
-	if (sim_digest_check(h->digest, r->method, r->authorization, buf_span(&r->body), now_ms) != SIM_DIGEST_OK)
+	if (sim_digest_check(h->digest, r->method, r->authorization, buf_span(&r->body), now_ms) !=
+	    SIM_DIGEST_OK)
 		return unauthorized(h, out);
 	return answer_soap(h, r, now_ms, out);
 }
 
-enum sim_http_next sim_http_input(struct sim_http *h, struct span s, uint64_t now_ms, struct buf *out)
+enum sim_http_next sim_http_input(struct sim_http *h, struct span s, uint64_t now_ms,
+                                  struct buf *out)
 {
 	enum sim_http_next next = SIM_HTTP_KEEP;
 

@@ -2,6 +2,7 @@
 /* sim_methods.c: the methods of the simulated classes, one table. Return values: amt.md A.8 and B. */
 #include "bench/fleet/sim_wsman.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -47,7 +48,8 @@ static bool refers_to(const struct invocation *i, const char *name, const char *
 	rest = span_of(value.ptr + 1 + n, value.len - 1 - n);
 	for (size_t k = 1; k < rest.len; k++)
 		buf_put_u8(&selectors, rest.ptr[k] == '|' ? '\n' : rest.ptr[k]);
-	ok = sim_cim_find(&i->w->cim, sim_cim_class_by_name(cls), buf_span(&selectors), &index, &text) == 0;
+	ok = sim_cim_find(&i->w->cim, sim_cim_class_by_name(cls), buf_span(&selectors), &index,
+	                  &text) == 0;
 	buf_free(&selectors);
 	buf_free(&text);
 	return ok;
@@ -119,7 +121,7 @@ static int64_t get_uuid(struct invocation *i)
 
 static int64_t get_time(struct invocation *i)
 {
-	buf_printf(i->out, "Ta0=%lld\n", (long long)(time(NULL) + i->w->clock_offset_s));
+	buf_printf(i->out, "Ta0=%" PRId64 "\n", (int64_t)time(NULL) + i->w->clock_offset_s);
 	return 0;
 }
 
@@ -164,13 +166,14 @@ static const struct {
 	{"IPS_PowerManagementService", "RequestOSPowerSavingStateChange", request_power_saving},
 };
 
-int64_t sim_wsman_invoke(struct sim_wsman *w, const struct sim_cim_class *cls, const char *method, struct span params,
-			 struct buf *out)
+int64_t sim_wsman_invoke(struct sim_wsman *w, const struct sim_cim_class *cls, const char *method,
+                         struct span params, struct buf *out)
 {
 	struct invocation i = {.w = w, .cls = cls, .params = params, .out = out};
 
 	for (size_t m = 0; m < ARRAY_LEN(methods); m++) {
-		if (strcmp(methods[m].cls, cls->name) == 0 && strcmp(methods[m].method, method) == 0)
+		if (strcmp(methods[m].cls, cls->name) == 0 &&
+		    strcmp(methods[m].method, method) == 0)
 			return methods[m].run(&i);
 	}
 	return -ERR_NOT_FOUND;

@@ -8,7 +8,7 @@
 
 struct plan {
 	uint8_t request;
-	bool graceful;	/* the host's system takes part */
+	bool graceful;                         /* the host's system takes part */
 	uint8_t from_on, from_sleep, from_off; /* 1: possible in this state */
 	struct {
 		uint16_t after_ms;
@@ -20,7 +20,12 @@ struct plan {
 static const struct plan plans[] = {
 	{SIM_POWER_ON, false, 0, 1, 1, {{1000, SIM_POWER_ON, true}}},
 	{SIM_POWER_SLEEP, true, 1, 0, 0, {{2000, SIM_POWER_SLEEP, false}}},
-	{SIM_POWER_CYCLE, false, 1, 1, 0, {{200, SIM_POWER_OFF, false}, {3200, SIM_POWER_ON, true}}},
+	{SIM_POWER_CYCLE,
+         false,
+         1,
+         1,
+         0,
+         {{200, SIM_POWER_OFF, false}, {3200, SIM_POWER_ON, true}}},
 	{SIM_POWER_HIBERNATE, true, 1, 0, 0, {{4000, SIM_POWER_HIBERNATE, false}}},
 	{SIM_POWER_OFF, false, 1, 1, 0, {{1000, SIM_POWER_OFF, false}}},
 	{SIM_POWER_RESET, false, 1, 1, 0, {{200, SIM_POWER_ON, true}}},
@@ -51,7 +56,8 @@ static void advance(struct sim_power *p, uint64_t now_ms)
 		p->state = p->phases[0].state;
 		if (p->phases[0].boot) {
 			p->boots++;
-			p->booted_at_ms = p->phases[0].at_ms + (from_memory ? 0 : scaled(p, BOOT_MS));
+			p->booted_at_ms =
+				p->phases[0].at_ms + (from_memory ? 0 : scaled(p, BOOT_MS));
 		}
 		p->phases_len--;
 		memmove(&p->phases[0], &p->phases[1], p->phases_len * sizeof(p->phases[0]));
@@ -117,12 +123,19 @@ enum sim_power_result sim_power_request(struct sim_power *p, uint32_t value, uin
 	return SIM_POWER_OK;
 }
 
-size_t sim_power_available(struct sim_power *p, uint64_t now_ms, uint8_t out[SIM_POWER_AVAILABLE_MAX])
+size_t sim_power_available(struct sim_power *p, uint64_t now_ms,
+                           uint8_t out[SIM_POWER_AVAILABLE_MAX])
 {
 	/* The order of a recorded answer. */
-	static const uint8_t order[] = {SIM_POWER_RESET,     SIM_POWER_OFF,	       SIM_POWER_CYCLE,
-					SIM_POWER_NMI,	     SIM_POWER_SLEEP,	       SIM_POWER_HIBERNATE,
-					SIM_POWER_RESET_GRACEFUL, SIM_POWER_OFF_GRACEFUL, SIM_POWER_ON};
+	static const uint8_t order[] = {SIM_POWER_RESET,
+	                                SIM_POWER_OFF,
+	                                SIM_POWER_CYCLE,
+	                                SIM_POWER_NMI,
+	                                SIM_POWER_SLEEP,
+	                                SIM_POWER_HIBERNATE,
+	                                SIM_POWER_RESET_GRACEFUL,
+	                                SIM_POWER_OFF_GRACEFUL,
+	                                SIM_POWER_ON};
 	size_t n = 0;
 
 	advance(p, now_ms);

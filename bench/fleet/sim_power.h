@@ -32,20 +32,20 @@ enum sim_power_result {
 	SIM_POWER_NOT_SUPPORTED = 1,
 	SIM_POWER_NOT_POSSIBLE = 2, /* not in the present state, or graceful without an agent */
 	SIM_POWER_NOT_IN_TIME = 3,  /* graceful while the host still boots */
-	SIM_POWER_FAILED = 4,	    /* by option */
+	SIM_POWER_FAILED = 4,       /* by option */
 	SIM_POWER_INVALID = 5,
 	SIM_POWER_IN_USE = 6, /* a transition is under way */
 };
 
-#define SIM_POWER_PHASES 2
+#define SIM_POWER_PHASES        2
 #define SIM_POWER_AVAILABLE_MAX 8
 
 struct sim_power {
-	bool has_agent; /* the host's system answers graceful requests once booted */
-	bool broken;	/* every request fails with 4 */
-	uint8_t state;	/* 2, 4, 7 or 8 */
-	uint32_t speed_pct; /* durations are divided by this / 100 */
-	uint32_t boots;	/* times that the host started to boot */
+	bool has_agent;        /* the host's system answers graceful requests once booted */
+	bool broken;           /* every request fails with 4 */
+	uint8_t state;         /* 2, 4, 7 or 8 */
+	uint32_t speed_pct;    /* durations are divided by this / 100 */
+	uint32_t boots;        /* times that the host started to boot */
 	uint64_t booted_at_ms; /* from then on the agent is there, if the host has one */
 	size_t phases_len;
 	struct {
@@ -62,6 +62,7 @@ uint8_t sim_power_state(struct sim_power *p, uint64_t now_ms);
 /* sim_power_request: as RequestPowerStateChange. value is what the client sent. */
 enum sim_power_result sim_power_request(struct sim_power *p, uint32_t value, uint64_t now_ms);
 /* sim_power_available: AvailableRequestedPowerStates now, in the order firmware lists them; the count. */
-size_t sim_power_available(struct sim_power *p, uint64_t now_ms, uint8_t out[SIM_POWER_AVAILABLE_MAX]);
+size_t sim_power_available(struct sim_power *p, uint64_t now_ms,
+                           uint8_t out[SIM_POWER_AVAILABLE_MAX]);
 /* sim_power_busy: a transition is under way. */
 bool sim_power_busy(struct sim_power *p, uint64_t now_ms);

@@ -18,10 +18,10 @@ struct reader {
 	bool seen_envelope;
 	char member[SIM_CIM_NAME_MAX]; /* body child's child, or selector, under way */
 	char key[SIM_CIM_NAME_MAX];    /* selector inside a reference */
-	unsigned member_depth;	       /* its depth; 0: none under way */
-	char mark;		       /* '=', '@' or '#' */
-	struct buf text;	       /* character data of the innermost element */
-	struct buf value;	       /* what was put together for a reference */
+	unsigned member_depth;         /* its depth; 0: none under way */
+	char mark;                     /* '=', '@' or '#' */
+	struct buf text;               /* character data of the innermost element */
+	struct buf value;              /* what was put together for a reference */
 	int err;
 };
 
@@ -38,7 +38,8 @@ static void fail(struct reader *r, int err)
 	XML_StopParser(r->parser, XML_FALSE);
 }
 
-static void on_doctype(void *user, const XML_Char *name, const XML_Char *sys, const XML_Char *pub, int internal)
+static void on_doctype(void *user, const XML_Char *name, const XML_Char *sys, const XML_Char *pub,
+                       int internal)
 {
 	(void)name;
 	(void)sys;
@@ -74,7 +75,8 @@ static void inside_member(struct reader *r, const char *name, const char **atts)
 		r->mark = '#';
 	} else if (strcmp(name, "ReferenceParameters") == 0) {
 		r->mark = '@';
-	} else if (strcmp(name, "Selector") == 0 && !str_copy(r->key, sizeof(r->key), name_attribute(atts))) {
+	} else if (strcmp(name, "Selector") == 0 &&
+	           !str_copy(r->key, sizeof(r->key), name_attribute(atts))) {
 		fail(r, -ERR_TOO_BIG);
 	}
 }
@@ -97,7 +99,8 @@ static void on_start(void *user, const XML_Char *qname, const XML_Char **atts)
 	}
 	if (r->in_header && r->depth == 3)
 		r->in_set = strcmp(name, "SelectorSet") == 0;
-	if (r->in_body && r->depth == 3 && !str_copy(r->out->body_name, sizeof(r->out->body_name), name))
+	if (r->in_body && r->depth == 3 &&
+	    !str_copy(r->out->body_name, sizeof(r->out->body_name), name))
 		fail(r, -ERR_TOO_BIG);
 	if (r->member_depth > 0)
 		inside_member(r, name, atts);
@@ -207,7 +210,8 @@ int sim_soap_read(struct span xml, struct sim_soap_request *out)
 	XML_SetElementHandler(r.parser, on_start, on_end);
 	XML_SetCharacterDataHandler(r.parser, on_text);
 	XML_SetStartDoctypeDeclHandler(r.parser, on_doctype);
-	if (XML_Parse(r.parser, (const char *)xml.ptr, (int)xml.len, XML_TRUE) != XML_STATUS_OK && r.err == 0)
+	if (XML_Parse(r.parser, (const char *)xml.ptr, (int)xml.len, XML_TRUE) != XML_STATUS_OK &&
+	    r.err == 0)
 		r.err = -ERR_CORRUPT;
 	if (r.err == 0 && !r.seen_envelope)
 		r.err = -ERR_CORRUPT;

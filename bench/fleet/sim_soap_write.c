@@ -9,12 +9,13 @@
 #include "core/text.h"
 
 #define DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
-#define NS_SOAP	    "http://www.w3.org/2003/05/soap-envelope"
+#define NS_SOAP     "http://www.w3.org/2003/05/soap-envelope"
 #define NS_TRUST    "http://schemas.xmlsoap.org/ws/2005/02/trust"
-#define NS_SECURITY "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+#define NS_SECURITY \
+	"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 #define NS_CIMBIND  "http://schemas.dmtf.org/wbem/wsman/1/cimbinding.xsd"
 #define NS_EVENTING "http://schemas.xmlsoap.org/ws/2004/08/eventing"
-#define NS_XSI	    "http://www.w3.org/2001/XMLSchema-instance"
+#define NS_XSI      "http://www.w3.org/2001/XMLSchema-instance"
 
 void sim_soap_put_escaped(struct buf *b, struct span s)
 {
@@ -53,8 +54,10 @@ static void put_header_start(struct buf *b, const struct sim_soap_request *r)
 
 static void put_message_id(struct buf *b, uint64_t number)
 {
-	buf_printf(b, "</b:Action><b:MessageID>uuid:00000000-8086-8086-8086-%012" PRIX64 "</b:MessageID>",
-		   number & UINT64_C(0xffffffffffff));
+	buf_printf(b,
+	           "</b:Action><b:MessageID>uuid:00000000-8086-8086-8086-%012" PRIX64
+	           "</b:MessageID>",
+	           number & UINT64_C(0xffffffffffff));
 }
 
 void sim_soap_begin(struct buf *b, const struct sim_soap_answer *a)
@@ -114,10 +117,12 @@ void sim_soap_put_reference(struct buf *b, struct span value)
 	char cls[SIM_CIM_NAME_MAX];
 	bool first = true;
 
-	buf_put_str(b, "<b:Address>" SIM_ANONYMOUS "</b:Address><b:ReferenceParameters><c:ResourceURI>");
+	buf_put_str(b, "<b:Address>" SIM_ANONYMOUS
+	               "</b:Address><b:ReferenceParameters><c:ResourceURI>");
 	while (first || rest.len > 0) {
 		const uint8_t *bar = rest.len > 0 ? memchr(rest.ptr, '|', rest.len) : NULL;
-		struct span part = span_of(rest.ptr, bar == NULL ? rest.len : (size_t)(bar - rest.ptr));
+		struct span part =
+			span_of(rest.ptr, bar == NULL ? rest.len : (size_t)(bar - rest.ptr));
 
 		if (first) {
 			if (str_copy_span(cls, sizeof(cls), part))
@@ -157,7 +162,8 @@ void sim_soap_put_members(struct buf *b, char prefix, char common, struct span t
 	}
 }
 
-void sim_soap_put_instance(struct buf *b, const char *cls, char prefix, char common, struct span text)
+void sim_soap_put_instance(struct buf *b, const char *cls, char prefix, char common,
+                           struct span text)
 {
 	buf_printf(b, "<%c:%s>", prefix, cls);
 	sim_soap_put_members(b, prefix, common, text);
@@ -167,26 +173,34 @@ void sim_soap_put_instance(struct buf *b, const char *cls, char prefix, char com
 static const struct {
 	const char *code, *subcode, *action, *reason;
 } faults[] = {
-	[SIM_FAULT_UNREACHABLE] = {"a:Sender", "b:DestinationUnreachable", SIM_NS_ADDRESSING "/fault",
-				   "No route can be determined to reach the destination role defined by the WSAddressing To."},
+	[SIM_FAULT_UNREACHABLE] = {"a:Sender", "b:DestinationUnreachable",
+                                   SIM_NS_ADDRESSING "/fault",
+                                   "No route can be determined to reach the destination role "
+                                   "defined by the WSAddressing To."},
 	[SIM_FAULT_ACTION] = {"a:Sender", "b:ActionNotSupported", SIM_NS_ADDRESSING "/fault",
-			      "The action is not supported by the service."},
-	[SIM_FAULT_EXISTS] = {"a:Sender", "e:AlreadyExists", "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
-			      "The sender attempted to create a resource which already exists."},
-	[SIM_FAULT_SELECTORS] = {"a:Sender", "e:InvalidSelectors", "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
-				 "The Selectors for the resource are not valid."},
-	[SIM_FAULT_REPRESENTATION] = {"a:Sender", "d:InvalidRepresentation", SIM_NS_TRANSFER "/fault",
-				      "The XML content is not valid."},
-	[SIM_FAULT_SCHEMA] = {"a:Sender", "e:SchemaValidationError",
-			      "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
-			      "The supplied SOAP violates the corresponding XML schema definition."},
+                              "The action is not supported by the service."},
+	[SIM_FAULT_EXISTS] = {"a:Sender", "e:AlreadyExists",
+                              "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
+                              "The sender attempted to create a resource which already exists."},
+	[SIM_FAULT_SELECTORS] = {"a:Sender", "e:InvalidSelectors",
+                                 "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
+                                 "The Selectors for the resource are not valid."},
+	[SIM_FAULT_REPRESENTATION] = {"a:Sender", "d:InvalidRepresentation",
+                                      SIM_NS_TRANSFER "/fault", "The XML content is not valid."},
+	[SIM_FAULT_SCHEMA] =
+		{"a:Sender", "e:SchemaValidationError",
+                 "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
+                 "The supplied SOAP violates the corresponding XML schema definition."},
 	[SIM_FAULT_CONTEXT] = {"a:Receiver", "c:InvalidEnumerationContext", SIM_NS_ENUM "/fault",
-			       "The supplied enumeration context is invalid."},
-	[SIM_FAULT_INTERNAL] = {"a:Receiver", "e:InternalError", "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
-				"The service cannot comply with the request due to internal processing errors."},
+                               "The supplied enumeration context is invalid."},
+	[SIM_FAULT_INTERNAL] =
+		{"a:Receiver", "e:InternalError",
+                 "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
+                 "The service cannot comply with the request due to internal processing errors."},
 };
 
-void sim_soap_put_fault(struct buf *b, const struct sim_soap_request *r, uint64_t message_number, enum sim_soap_fault f)
+void sim_soap_put_fault(struct buf *b, const struct sim_soap_request *r, uint64_t message_number,
+                        enum sim_soap_fault f)
 {
 	buf_put_str(b, DECLARATION "<a:Envelope");
 	put_ns(b, "g", NS_CIMBIND);
@@ -203,10 +217,12 @@ void sim_soap_put_fault(struct buf *b, const struct sim_soap_request *r, uint64_
 	put_header_start(b, r);
 	buf_put_str(b, faults[f].action);
 	put_message_id(b, message_number);
-	buf_printf(b,
-		   "</a:Header><a:Body><a:Fault><a:Code><a:Value>%s</a:Value><a:Subcode><a:Value>%s</a:Value>"
-		   "</a:Subcode></a:Code><a:Reason><a:Text xml:lang=\"en-US\">%s</a:Text></a:Reason>"
-		   "<a:Detail></a:Detail></a:Fault>",
-		   faults[f].code, faults[f].subcode, faults[f].reason);
+	buf_printf(
+		b,
+		"</a:Header><a:Body><a:Fault><a:Code><a:Value>%s</a:Value><a:Subcode><a:Value>%s</"
+		"a:Value>"
+		"</a:Subcode></a:Code><a:Reason><a:Text xml:lang=\"en-US\">%s</a:Text></a:Reason>"
+		"<a:Detail></a:Detail></a:Fault>",
+		faults[f].code, faults[f].subcode, faults[f].reason);
 	sim_soap_end(b);
 }

@@ -22,7 +22,8 @@ static void put_power_states(struct sim_wsman *w, struct buf *out)
 	size_t n = sim_power_available(w->power, w->now_ms, states);
 
 	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "%s%u", i == 0 ? "" : "\nAvailableRequestedPowerStates=", states[i]);
+		buf_printf(out, "%s%u",
+		           i == 0 ? "" : "\nAvailableRequestedPowerStates=", states[i]);
 }
 
 /* The words of sim_cim_data.c. */
@@ -154,7 +155,8 @@ static int do_put(struct call *c)
 	buf_init(&text, SIM_CIM_TEXT_MAX);
 	buf_init(&merged, SIM_CIM_TEXT_MAX);
 	err = sim_cim_find(&c->w->cim, c->cls, buf_span(&c->req->selectors), &index, &text);
-	if (err == 0 && sim_cim_merge(c->cls, buf_span(&text), buf_span(&c->req->params), &merged) != 0) {
+	if (err == 0 &&
+	    sim_cim_merge(c->cls, buf_span(&text), buf_span(&c->req->params), &merged) != 0) {
 		status = fault(c, SIM_FAULT_REPRESENTATION);
 	} else {
 		if (err == 0)
@@ -206,7 +208,8 @@ static void put_key_selectors(struct buf *out, struct span keys)
 static int answer_created(struct call *c, struct span keys)
 {
 	begin(c, SIM_NS_TRANSFER, NULL, false);
-	buf_put_str(c->out, "<g:ResourceCreated><b:Address>" SIM_ANONYMOUS "</b:Address><b:ReferenceParameters><c:ResourceURI>");
+	buf_put_str(c->out, "<g:ResourceCreated><b:Address>" SIM_ANONYMOUS
+	                    "</b:Address><b:ReferenceParameters><c:ResourceURI>");
 	sim_soap_put_escaped(c->out, span_str(c->req->resource));
 	buf_put_str(c->out, "</c:ResourceURI><c:SelectorSet>");
 	put_key_selectors(c->out, keys);
@@ -269,8 +272,10 @@ static int do_delete(struct call *c)
 /* A counter, little-endian in the first group of what looks like a GUID. */
 static void put_context(struct buf *b, uint32_t id)
 {
-	buf_printf(b, "<g:EnumerationContext>%02X%02X%02X%02X-0000-0000-0000-000000000000</g:EnumerationContext>", id & 255,
-		   id >> 8 & 255, id >> 16 & 255, id >> 24);
+	buf_printf(b,
+	           "<g:EnumerationContext>%02X%02X%02X%02X-0000-0000-0000-000000000000</"
+	           "g:EnumerationContext>",
+	           id & 255, id >> 8 & 255, id >> 16 & 255, id >> 24);
 }
 
 static int do_enumerate(struct call *c)
@@ -293,14 +298,15 @@ static size_t context_slot(const struct call *c)
 	char text[64];
 	uint8_t b[4];
 
-	if (!sim_cim_value(buf_span(&c->req->params), "EnumerationContext", text, sizeof(text)) || strlen(text) < 8 ||
-	    hex_decode(b, sizeof(b), span_of(text, 8)) != 4)
+	if (!sim_cim_value(buf_span(&c->req->params), "EnumerationContext", text, sizeof(text)) ||
+	    strlen(text) < 8 || hex_decode(b, sizeof(b), span_of(text, 8)) != 4)
 		return SIM_WSMAN_CONTEXTS;
 	for (size_t i = 0; i < SIM_WSMAN_CONTEXTS; i++) {
 		uint32_t id = c->w->contexts[i].id;
 
 		if (id != 0 && c->w->contexts[i].cls == c->cls &&
-		    id == ((uint32_t)b[3] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[1] << 8 | b[0]))
+		    id == ((uint32_t)b[3] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[1] << 8 |
+		           b[0]))
 			return i;
 	}
 	return SIM_WSMAN_CONTEXTS;
@@ -318,7 +324,8 @@ static size_t limit_param(const struct call *c, const char *name)
 }
 
 /* Appends items from the context's place on; true when the sequence is at its end. */
-static bool put_items(struct call *c, const struct sim_cim_class *cls, size_t slot, struct buf *items)
+static bool put_items(struct call *c, const struct sim_cim_class *cls, size_t slot,
+                      struct buf *items)
 {
 	size_t most = limit_param(c, "MaxElements"), chars = limit_param(c, "MaxCharacters");
 	size_t done = 0;
@@ -401,8 +408,8 @@ static int do_invoke(struct call *c)
 	memcpy(input + strlen(method), "_INPUT", 7);
 	buf_init(&lines, SIM_CIM_TEXT_MAX);
 	value = strcmp(c->req->body_name, input) == 0 || c->req->body_name[0] == '\0'
-			? sim_wsman_invoke(c->w, c->cls, method, buf_span(&c->req->params), &lines)
-			: -ERR_INVALID;
+	                ? sim_wsman_invoke(c->w, c->cls, method, buf_span(&c->req->params), &lines)
+	                : -ERR_INVALID;
 	if (value < 0) {
 		buf_free(&lines);
 		return fault(c, value == -ERR_INVALID ? SIM_FAULT_SCHEMA : SIM_FAULT_ACTION);
@@ -421,8 +428,8 @@ static const struct {
 	const char *action;
 	int (*run)(struct call *c);
 } operations[] = {
-	{SIM_NS_TRANSFER "/Get", do_get},	  {SIM_NS_TRANSFER "/Put", do_put},
-	{SIM_NS_TRANSFER "/Create", do_create},	  {SIM_NS_TRANSFER "/Delete", do_delete},
+	{SIM_NS_TRANSFER "/Get", do_get},         {SIM_NS_TRANSFER "/Put", do_put},
+	{SIM_NS_TRANSFER "/Create", do_create},   {SIM_NS_TRANSFER "/Delete", do_delete},
 	{SIM_NS_ENUM "/Enumerate", do_enumerate}, {SIM_NS_ENUM "/Pull", do_pull},
 	{SIM_NS_ENUM "/Release", do_release},
 };

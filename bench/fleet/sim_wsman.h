@@ -10,7 +10,7 @@
 
 #define SIM_WSMAN_CONTEXTS 4 /* enumerations under way; the oldest makes room */
 #define SIM_WSMAN_VERSION  "15.0.23"
-#define SIM_WSMAN_BUILD	   "1706"
+#define SIM_WSMAN_BUILD    "1706"
 
 /* What tells devices apart; borrowed. */
 struct sim_facts {
@@ -50,5 +50,5 @@ int sim_wsman_handle(struct sim_wsman *w, struct span body, uint64_t now_ms, str
  * Internal: runs the method; out members without ReturnValue are appended to out as lines.
  * The return value, or -ERR_NOT_FOUND if the class has no such method.
  */
-int64_t sim_wsman_invoke(struct sim_wsman *w, const struct sim_cim_class *cls, const char *method, struct span params,
-			 struct buf *out);
+int64_t sim_wsman_invoke(struct sim_wsman *w, const struct sim_cim_class *cls, const char *method,
+                         struct span params, struct buf *out);

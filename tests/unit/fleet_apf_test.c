@@ -9,25 +9,43 @@
 #include "core/err.h"
 #include "tests/unit/support/test.h"
 
-#define AUTH_NAME "0000001261757468" "40616d742e696e74656c2e636f6d"
-#define PFWD_NAME "0000001270667764" "40616d742e696e74656c2e636f6d"
-#define V01                                                                                        \
-	"c0000000010000000000000004" "44454c4c390010348052b4c04f4e5a31"                            \
-	"00000000000000000000000000000000" "00000000000000000000000000000000"                      \
-	"00000000000000000000000000000000" "00000000000000000000000000000000"
+#define AUTH_NAME          \
+	"0000001261757468" \
+	"40616d742e696e74656c2e636f6d"
+#define PFWD_NAME          \
+	"0000001270667764" \
+	"40616d742e696e74656c2e636f6d"
+#define V01                                \
+	"c0000000010000000000000004"       \
+	"44454c4c390010348052b4c04f4e5a31" \
+	"00000000000000000000000000000000" \
+	"00000000000000000000000000000000" \
+	"00000000000000000000000000000000" \
+	"00000000000000000000000000000000"
 #define V02 "05" AUTH_NAME
 #define V03 "06" AUTH_NAME
-#define V05                                                                                        \
-	"320000000c7374616e64616c6f6e653031" PFWD_NAME "0000000870617373776f726400"                \
+#define V05                                                                         \
+	"320000000c7374616e64616c6f6e653031" PFWD_NAME "0000000870617373776f726400" \
 	"000000085040737377307264"
 #define V07 "34"
 #define V08 "05" PFWD_NAME
 #define V09 "06" PFWD_NAME
-#define FORWARD "500000000d7463706970" "2d666f727761726401" "0000000d616d7430312e6578616d706c65"
+#define FORWARD                \
+	"500000000d7463706970" \
+	"2d666f727761726401"   \
+	"0000000d616d7430312e6578616d706c65"
 #define V10 FORWARD "00004261"
-#define OPEN_HEAD "5a0000000f666f72776172646564" "2d7463706970"
-#define OPEN_TAIL "ffffffff00000000" "00004260" "00000007312e322e332e34" "00000400"
-#define V22 OPEN_HEAD "00000004" "00008000" OPEN_TAIL
+#define OPEN_HEAD                      \
+	"5a0000000f666f72776172646564" \
+	"2d7463706970"
+#define OPEN_TAIL                \
+	"ffffffff00000000"       \
+	"00004260"               \
+	"00000007312e322e332e34" \
+	"00000400"
+#define V22                  \
+	OPEN_HEAD "00000004" \
+		  "00008000" OPEN_TAIL
 #define V23 "5b000000040000000000001000ffffffff"
 #define V25 "5e000000000000001b474554202f20485454502f312e310d0a486f73743a20610d0a0d0a"
 
@@ -111,7 +129,8 @@ static const struct sim_apf_ops rig_ops = {
 };
 
 static const struct sim_apf_identity identity = {
-	.guid = {{0x44, 0x45, 0x4c, 0x4c, 0x39, 0x00, 0x10, 0x34, 0x80, 0x52, 0xb4, 0xc0, 0x4f, 0x4e, 0x5a, 0x31}},
+	.guid = {{0x44, 0x45, 0x4c, 0x4c, 0x39, 0x00, 0x10, 0x34, 0x80, 0x52, 0xb4, 0xc0, 0x4f,
+                  0x4e, 0x5a, 0x31}},
 	.host = "amt01.example",
 	.user = "standalone01",
 	.password = "P@ssw0rd",
@@ -171,7 +190,8 @@ static void expect_sent(struct rig *r, const char *hex)
 static void make_ready(struct rig *r)
 {
 	sim_apf_start(&r->apf, &identity, 1000);
-	feed(r, V03 V07 V09 "5100004261" "5100004260");
+	feed(r, V03 V07 V09 "5100004261"
+	                    "5100004260");
 	assert_true(r->ready);
 	buf_clear(&r->sent);
 }
@@ -229,7 +249,9 @@ static void test_sequence(void **state)
 
 static void test_same_one_octet_at_a_time(void **state)
 {
-	static const char script[] = V03 V07 V09 "5100004261" "5100004260" "d20000001e0000005a" V22 V25 "6100000000";
+	static const char script[] = V03 V07 V09 "5100004261"
+						 "5100004260"
+						 "d20000001e0000005a" V22 V25 "6100000000";
 	uint8_t bytes[1024];
 	ssize_t n = hex_decode(bytes, sizeof(bytes), span_str(script));
 	struct rig r;
@@ -314,7 +336,7 @@ static void test_cancel_is_answered_by_one_octet(void **state)
 	buf_clear(&r.sent);
 	feed(&r, "5100004260");
 	expect_sent(&r, "500000001463616e63656c2d74637069702d666f727761726401"
-			"0000000d616d7430312e6578616d706c6500004260");
+	                "0000000d616d7430312e6578616d706c6500004260");
 	feed(&r, "51" V22);
 	expect_sent(&r, "5c00000004000000010000000000000000");
 	assert_int_equal(r.violations, 0);
@@ -328,7 +350,8 @@ static void test_refused_forward(void **state)
 	(void)state;
 	rig_init(&r);
 	sim_apf_start(&r.apf, &identity, 1000);
-	feed(&r, V03 V07 V09 "5100004261" "52");
+	feed(&r, V03 V07 V09 "5100004261"
+	                     "52");
 	assert_true(r.ready);
 	buf_clear(&r.sent);
 	feed(&r, V22);
@@ -345,18 +368,23 @@ static void test_slots_lowest_first_and_eight(void **state)
 	rig_init(&r);
 	make_ready(&r);
 	for (unsigned i = 0; i < 8; i++) {
-		snprintf(hex, sizeof(hex), OPEN_HEAD "%08x" "00008000" OPEN_TAIL, i + 10);
+		snprintf(hex, sizeof(hex),
+		         OPEN_HEAD "%08x"
+		                   "00008000" OPEN_TAIL,
+		         i + 10);
 		feed(&r, hex);
 		snprintf(hex, sizeof(hex), "5b%08x%08x00001000ffffffff", i + 10, i);
 		expect_sent(&r, hex);
 	}
-	feed(&r, OPEN_HEAD "00000063" "00008000" OPEN_TAIL);
+	feed(&r, OPEN_HEAD "00000063"
+	                   "00008000" OPEN_TAIL);
 	expect_sent(&r, "5c00000063000000040000000000000000");
 	feed(&r, "6100000005");
 	expect_sent(&r, "610000000f");
 	feed(&r, "6100000002");
 	expect_sent(&r, "610000000c");
-	feed(&r, OPEN_HEAD "00000064" "00008000" OPEN_TAIL);
+	feed(&r, OPEN_HEAD "00000064"
+	                   "00008000" OPEN_TAIL);
 	expect_sent(&r, "5b000000640000000200001000ffffffff");
 	assert_int_equal(r.violations, 0);
 	rig_free(&r);
@@ -369,7 +397,8 @@ static void test_credit_of_the_server_is_obeyed(void **state)
 	(void)state;
 	rig_init(&r);
 	make_ready(&r);
-	feed(&r, OPEN_HEAD "00000004" "00000003" OPEN_TAIL);
+	feed(&r, OPEN_HEAD "00000004"
+	                   "00000003" OPEN_TAIL);
 	buf_clear(&r.sent);
 	assert_int_equal(sim_apf_write(&r.apf, 0, span_str("abcdef")), 0);
 	expect_sent(&r, "5e0000000400000003616263");
@@ -378,7 +407,8 @@ static void test_credit_of_the_server_is_obeyed(void **state)
 	feed(&r, "5d0000000000000002");
 	expect_sent(&r, "5e00000004000000026465");
 	feed(&r, "5d0000000000000009");
-	expect_sent(&r, "5e000000040000000166" "6100000004");
+	expect_sent(&r, "5e000000040000000166"
+	                "6100000004");
 	rig_free(&r);
 }
 
@@ -440,7 +470,9 @@ static void test_late_data_after_close(void **state)
 	r.opts.late_data = true;
 	open_channel(&r);
 	feed(&r, "6100000000");
-	expect_sent(&r, "5e00000004000000046c617465" "5d0000000400000001" "6100000004");
+	expect_sent(&r, "5e00000004000000046c617465"
+	                "5d0000000400000001"
+	                "6100000004");
 	assert_int_equal(r.closed, 1);
 	rig_free(&r);
 }
@@ -492,10 +524,13 @@ static void test_alert_messages(void **state)
 	feed(&r, V03 V07 V09 "5100004261");
 	buf_clear(&r.sent);
 	feed(&r, "5100004260");
-	expect_sent(&r, "50000000197564702d73656e642d746f40616d742e696e74656c2e636f6d00000000093139322e302e322e39"
-			"000000a20000000a3139322e302e322e34320000029800000005" "3003020100"
-			"5a0000000c6469726563742d74637069700000000000001000ffffffff000000093139322e302e322e39"
-			"00004266000000093132372e302e302e3100004260");
+	expect_sent(&r, "50000000197564702d73656e642d746f40616d742e696e74656c2e636f6d00000000093139"
+	                "322e302e322e39"
+	                "000000a20000000a3139322e302e322e34320000029800000005"
+	                "3003020100"
+	                "5a0000000c6469726563742d74637069700000000000001000ffffffff000000093139322e"
+	                "302e322e39"
+	                "00004266000000093132372e302e302e3100004260");
 	feed(&r, "5c00000000000000030000000000000000");
 	assert_int_equal(r.violations, 0);
 	assert_int_equal(r.apf.slots[0].state, SIM_SLOT_FREE);
@@ -560,23 +595,36 @@ static void expect_violation(const char *hex, const char *text)
 static void test_violations_on_channels(void **state)
 {
 	(void)state;
-	expect_violation("6100000000" "6100000000", "CLOSE for an unknown channel, or a second");
+	expect_violation("6100000000"
+	                 "6100000000",
+	                 "CLOSE for an unknown channel, or a second");
 	expect_violation("6100000003", "CLOSE for an unknown");
 	expect_violation("61ffffffff", "CLOSE for an unknown");
 	expect_violation("5e0000000700000001", "DATA for an unknown");
-	expect_violation("6100000000" "5e000000000000000141", "DATA for an unknown");
+	expect_violation("6100000000"
+	                 "5e000000000000000141",
+	                 "DATA for an unknown");
 	expect_violation("5e0000000000001001", "DATA beyond the window");
 	expect_violation("5e00000000ffffffff", "DATA beyond the window");
 	expect_violation("5d0000000700000001", "WINDOW_ADJUST for an unknown");
 	expect_violation("5d00000000ffffffff", "WINDOW_ADJUST beyond");
 	expect_violation(V22, "CHANNEL_OPEN with a sender channel that is in use");
-	expect_violation(OPEN_HEAD "00000000" "00008000" OPEN_TAIL, "CHANNEL_OPEN with sender channel 0");
-	expect_violation("5a0000000c6469726563742d74637069700000000900001000ffffffff00000000000042600000000000000000",
-			 "CHANNEL_OPEN of a type other");
-	expect_violation(OPEN_HEAD "00000009" "00008000" "ffffffff00000000" "00014260" "0000000000000400",
-			 "CHANNEL_OPEN with an impossible port");
-	expect_violation("5b000000000000000700001000ffffffff", "CONFIRMATION or OPEN_FAILURE for a channel");
-	expect_violation("5c00000003000000010000000000000000", "CONFIRMATION or OPEN_FAILURE for a channel");
+	expect_violation(OPEN_HEAD "00000000"
+	                           "00008000" OPEN_TAIL,
+	                 "CHANNEL_OPEN with sender channel 0");
+	expect_violation("5a0000000c6469726563742d74637069700000000900001000ffffffff000000000000426"
+	                 "00000000000000000",
+	                 "CHANNEL_OPEN of a type other");
+	expect_violation(OPEN_HEAD "00000009"
+	                           "00008000"
+	                           "ffffffff00000000"
+	                           "00014260"
+	                           "0000000000000400",
+	                 "CHANNEL_OPEN with an impossible port");
+	expect_violation("5b000000000000000700001000ffffffff",
+	                 "CONFIRMATION or OPEN_FAILURE for a channel");
+	expect_violation("5c00000003000000010000000000000000",
+	                 "CONFIRMATION or OPEN_FAILURE for a channel");
 }
 
 static void test_violations_on_the_tunnel(void **state)
@@ -587,7 +635,9 @@ static void test_violations_on_the_tunnel(void **state)
 	expect_violation("05" AUTH_NAME, "unknown message type");
 	expect_violation("5a00000100", "unknown message type or impossible length");
 	expect_violation("0600000800", "unknown message type or impossible length");
-	expect_violation("d20000001e00000000" "d20000001e00000000", "KEEPALIVE_OPTIONS twice");
+	expect_violation("d20000001e00000000"
+	                 "d20000001e00000000",
+	                 "KEEPALIVE_OPTIONS twice");
 	expect_violation("d100000001", "KEEPALIVE_REPLY that was not asked");
 	expect_violation("5100004260", "REQUEST_SUCCESS or REQUEST_FAILURE without");
 	expect_violation("52", "REQUEST_SUCCESS or REQUEST_FAILURE without");
@@ -616,7 +666,9 @@ static void test_violations_before_ready(void **state)
 	expect_early(V09, "SERVICE_ACCEPT out of order");
 	expect_early(V03 V07 V22, "CHANNEL_OPEN before port forwarding");
 	expect_early(V03 V07 "d20000001e00000000", "KEEPALIVE_OPTIONS before");
-	expect_early(V03 V07 V09 "51" "d20000001e00000000", "REQUEST_SUCCESS of wrong size");
+	expect_early(V03 V07 V09 "51"
+	                         "d20000001e00000000",
+	             "REQUEST_SUCCESS of wrong size");
 	expect_early(V03 V07 V09 "5100004260", "REQUEST_SUCCESS of wrong size or port");
 	/* The 15-octet USERAUTH_FAILURE of other servers ends the tunnel one octet earlier. */
 	expect_early(V01 V01, "PROTOCOLVERSION out of order");
@@ -658,7 +710,9 @@ static void test_lenient_goes_on(void **state)
 	rig_init(&r);
 	r.opts.strict = false;
 	open_channel(&r);
-	feed(&r, "6100000005" "5e000000070000000141" "d100000009" V25);
+	feed(&r, "6100000005"
+	         "5e000000070000000141"
+	         "d100000009" V25);
 	assert_int_equal(r.violations, 3);
 	assert_false(r.ended);
 	assert_int_equal(r.data.len, 27);

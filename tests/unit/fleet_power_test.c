@@ -74,7 +74,8 @@ static void test_graceful_needs_an_agent_that_runs(void **state)
 	assert_int_equal(sim_power_request(&p, SIM_POWER_RESET, 0), SIM_POWER_OK);
 	assert_int_equal(sim_power_state(&p, 200), SIM_POWER_ON);
 	expect_available(&p, 200, without, sizeof(without));
-	assert_int_equal(sim_power_request(&p, SIM_POWER_RESET_GRACEFUL, 8199), SIM_POWER_NOT_IN_TIME);
+	assert_int_equal(sim_power_request(&p, SIM_POWER_RESET_GRACEFUL, 8199),
+	                 SIM_POWER_NOT_IN_TIME);
 	assert_int_equal(sim_power_request(&p, SIM_POWER_RESET_GRACEFUL, 8200), SIM_POWER_OK);
 }
 
