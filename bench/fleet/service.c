@@ -137,7 +137,7 @@ static void serve(struct fleet_service *s, struct span plain, uint64_t now_ms)
 static void serve_tls(struct fleet_service *s, struct span ciphertext, uint64_t now_ms)
 {
 	uint8_t plain[READ_SIZE];
-	ssize_t n;
+	ssize_t n = -ERR_AGAIN;
 
 	tls_input(s->tls, ciphertext);
 	if (!tls_established(s->tls)) {
