@@ -112,6 +112,8 @@ struct fleet {
 	struct fleet_worker *workers;
 	struct fleet_device *devices;
 	struct fleet_counters counters;
+	double cpu_s; /* of this process, at the end */
+	size_t memory_kib;
 	atomic_uint_fast64_t ready_now;
 	pthread_mutex_t certs_lock;
 	struct fleet_cert certs[FLEET_CERTS_MAX];
@@ -205,6 +207,8 @@ void fleet_request_stop(void);
 
 /* report.c */
 void fleet_report_line(const struct fleet *f);
+/* fleet_report_usage: takes down memory and CPU while everything is still up. */
+void fleet_report_usage(struct fleet *f);
 void fleet_report_final(const struct fleet *f, size_t held, size_t should_hold);
 
 /* control.c: a thread that reads commands; 0 or negative. */

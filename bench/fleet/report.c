@@ -53,6 +53,12 @@ void fleet_report_line(const struct fleet *f)
 	        memory_kib() / 1024);
 }
 
+void fleet_report_usage(struct fleet *f)
+{
+	f->cpu_s = cpu_seconds();
+	f->memory_kib = memory_kib();
+}
+
 void fleet_report_final(const struct fleet *f, size_t held, size_t should_hold)
 {
 	const struct {
@@ -67,7 +73,7 @@ void fleet_report_final(const struct fleet *f, size_t held, size_t should_hold)
 	if (f->json) {
 		printf("{\"devices\":%zu,\"should_hold\":%zu,\"held\":%zu,\"cpu_seconds\":%.3f,"
 		       "\"memory_kib\":%zu",
-		       f->count, should_hold, held, cpu_seconds(), memory_kib());
+		       f->count, should_hold, held, f->cpu_s, f->memory_kib);
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 			printf(",\"%s\":%" PRIu64, rows[i].name, rows[i].value);
 		printf("}\n");
@@ -78,8 +84,7 @@ void fleet_report_final(const struct fleet *f, size_t held, size_t should_hold)
 			if (rows[i].value > 0)
 				printf("%12" PRIu64 "  %s\n", rows[i].value, rows[i].text);
 		}
-		printf("%12.1f  seconds of CPU\n%12zu  KiB of memory\n", cpu_seconds(),
-		       memory_kib());
+		printf("%12.1f  seconds of CPU\n%12zu  KiB of memory\n", f->cpu_s, f->memory_kib);
 	}
 	fflush(stdout);
 }

@@ -179,6 +179,7 @@ static int finish_workers(struct fleet *f)
 	size_t held = 0, should_hold = 0;
 	int result = 0;
 
+	fleet_report_usage(f);
 	for (unsigned i = 0; i < f->threads; i++)
 		(void)loop_post(f->workers[i].loop, &f->workers[i].finish);
 	for (unsigned i = 0; i < f->threads; i++) {
