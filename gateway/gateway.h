@@ -134,15 +134,22 @@ struct gateway *tunnel_gateway(const struct tunnel *t);
 const struct device_key *tunnel_device(const struct tunnel *t);
 bool tunnel_has_port(const struct tunnel *t, uint16_t port);
 bool tunnel_alive(const struct tunnel *t);
+/* tunnel_wait_ready: until the device has forwarded its ports (a tunnel may just have come up). 0, -ERR_CLOSED, -ERR_TIMEOUT, -ERR_CANCELLED. */
+int tunnel_wait_ready(struct tunnel *t) MUST_CHECK;
 /* tunnel_ref / tunnel_unref: keep the object (not the connection) for a fiber spawned inside an operation. */
 struct tunnel *tunnel_ref(struct tunnel *t);
 void tunnel_unref(struct tunnel *t);
 /*
- * tunnel_ext: one object that another folder keeps with the tunnel (amt/'s session). free is called on the loop when the last
- * reference to the tunnel is gone, so no fiber is inside it then; channels were closed by the tunnel's end.
+ * tunnel_ext: one object that another folder keeps with the tunnel (amt/'s session). lost: the connection is gone: close what no
+ * fiber is using. free: the last reference to the tunnel is gone. Both on the loop, outside fibers; lost comes first.
  */
+struct tunnel_ext_ops {
+	void (*lost)(void *ext);
+	void (*free)(void *ext);
+};
 void *tunnel_ext(const struct tunnel *t);
-void tunnel_set_ext(struct tunnel *t, void *ext, void (*free)(void *ext));
+void tunnel_set_ext(struct tunnel *t, void *ext, const struct tunnel_ext_ops *ops);
+struct loop *tunnel_loop(const struct tunnel *t);
 /* tunnel_amt_credential: the device's AMT account or its group's. false: none. Zero it after use. */
 bool tunnel_amt_credential(struct tunnel *t, struct credential *out);
 /* tunnel_pin: the pinned certificate of 16993; false: none yet. */
@@ -247,7 +254,7 @@ struct attempt {
 const char *attempt_stage_name(enum attempt_stage s);
 
 #define ATTEMPTS_PER_KEY  8
-#define ATTEMPTS_KEYS_MAX 16384
+#define ATTEMPTS_KEYS_MAX 4096
 
 /* gateway_attempts: newest first, for a GUID or a source address (the other NULL; both NULL: the newest of all); how many in out. */
 size_t gateway_attempts(struct gateway *g, const struct guid *guid, const struct addr *source, struct attempt *out,

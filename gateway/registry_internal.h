@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* registry_internal.h: what the registry's files share. Everything is under lock unless said. */
+#pragma once
+
+#include "core/map.h"
+#include "gateway/registry.h"
+
+#include <pthread.h>
+
+#define DEVICE_KEY_SIZE 18 /* guid, instance big-endian: the store's key, too */
+
+/* A device in memory: the durable part is replaced from the store, the rest is of this run. */
+struct device {
+	struct device_key key;
+	char name[NAME_MAX_LEN + 1];
+	char group[NAME_MAX_LEN + 1];
+	enum device_state state;
+	bool pinned;
+	uint8_t pin_sha256[32];
+	uint64_t created_ms, updated_ms;
+	struct label *labels; /* labels_len of them, NULL when none */
+	size_t labels_len;
+	struct credential *cira, *amt; /* NULL: the group's */
+
+	struct live *live; /* NULL: not connected */
+	uint64_t connects, replaced_ms;
+	unsigned flaps;
+	bool duplicate_suspected;
+	enum power_state power;
+	uint64_t power_ms;
+	struct device_facts *facts; /* NULL: not read yet */
+	char *amt_problem;	    /* NULL: none */
+	unsigned amt_refusals;
+};
+
+struct registry {
+	struct store *store;
+	struct events *events;
+	registry_removed_fn *removed;
+	void *removed_arg;
+
+	pthread_rwlock_t lock;
+	struct map devices;	/* DEVICE_KEY_SIZE -> struct device */
+	struct device **sorted; /* by key */
+	size_t sorted_len, sorted_alloc;
+	struct map groups;	/* name -> struct store_group */
+	struct map cira_users;	/* user -> the same struct store_group */
+	struct map tokens;	/* SHA-256 -> struct store_token */
+	struct map token_ids;	/* id -> the same struct store_token */
+};
+
+void device_key_pack(const struct device_key *k, uint8_t out[DEVICE_KEY_SIZE]);
+struct device *registry_device(struct registry *r, const struct device_key *key);
+void device_event(struct registry *r, const struct device *d, enum device_event_kind kind);
+/* device_apply: the store's record into d; the secrets are copied. 0 or -ERR_NOMEM. */
+int device_apply(struct device *d, const struct store_device *rec);
