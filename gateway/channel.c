@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * channel.c: byte streams to a device's ports for fibers on the tunnel's worker (apf.md 7.3, 8). The device's window bounds what is sent,
+ * ours bounds what is held in rx: credit goes back only for what was read.
+ */
+#include "gateway/internal.h"
+#include "core/err.h"
+#include "core/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW_DEFAULT 65536
+#define WINDOW_MAX     (1024 * 1024)
+
+static void channel_wake(struct channel *c)
+{
+	if (c->waiter != NULL)
+		fiber_wake(c->waiter);
+}
+
+/* ---- session events ---- */
+
+static void channel_on_opened(void *ctx)
+{
+	struct channel *c = ctx;
+
+	c->opened = true;
+	gw_count(GW_CHANNELS_OPENED);
+	channel_wake(c);
+}
+
+static void channel_on_open_failed(void *ctx, uint32_t reason)
+{
+	struct channel *c = ctx;
+
+	c->apf = NULL;
+	gw_count(GW_CHANNELS_FAILED);
+	if (reason == APF_OPEN_TUNNEL_LOST)
+		c->err = -ERR_CLOSED;
+	else if (reason == APF_OPEN_TIMED_OUT)
+		c->err = -ERR_TIMEOUT;
+	else if (reason == APF_OPEN_VIOLATION)
+		c->err = -ERR_PROTOCOL;
+	else
+		c->err = -ERR_REFUSED;
+	log_event(LOG_DEBUG, "channel_open_failed", LOG_GUID("device", &c->t->key.guid), LOG_U64("reason", reason));
+	channel_wake(c);
+}
+
+static void channel_on_data(void *ctx, struct span octets)
+{
+	struct channel *c = ctx;
+
+	if (c->rx_at > 0 && c->rx_at == c->rx.len) {
+		buf_clear(&c->rx);
+		c->rx_at = 0;
+	}
+	buf_put_span(&c->rx, octets);
+	if (c->rx.err != 0)
+		c->err = c->rx.err; /* the session keeps the device within the window, so this is memory */
+	channel_wake(c);
+}
+
+static void channel_on_credit(void *ctx)
+{
+	channel_wake(ctx);
+}
+
+static void channel_on_closed(void *ctx, enum apf_channel_end why)
+{
+	struct channel *c = ctx;
+
+	c->apf = NULL;
+	if (why == APF_CHANNEL_BY_DEVICE || why == APF_CHANNEL_FAILED_LATE)
+		c->eof = true;
+	else
+		c->err = why == APF_CHANNEL_OVERRUN ? -ERR_PROTOCOL : -ERR_CLOSED;
+	channel_wake(c);
+}
+
+static const struct apf_channel_ops channel_ops = {
+	.opened = channel_on_opened,
+	.open_failed = channel_on_open_failed,
+	.data = channel_on_data,
+	.credit = channel_on_credit,
+	.closed = channel_on_closed,
+};
+
+/* ---- opening ---- */
+
+static struct channel *channel_new(struct tunnel *t, uint32_t window)
+{
+	struct channel *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->t = tunnel_ref(t);
+	/* Twice the window: what is read but not yet dropped from the front stays in place. */
+	buf_init(&c->rx, (size_t)window * 2);
+	c->next = t->channels;
+	c->prev = &t->channels;
+	if (c->next != NULL)
+		c->next->prev = &c->next;
+	t->channels = c;
+	return c;
+}
+
+static void channel_free(struct channel *c)
+{
+	struct tunnel *t = c->t;
+
+	*c->prev = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	buf_free_secret(&c->rx);
+	free(c);
+	tunnel_unref(t);
+}
+
+/* Sends CHANNEL_OPEN as soon as a slot is free; the caller holds open_lock, so it is this opener's turn. */
+static int channel_send_open(struct channel *c, const struct channel_opts *opts, uint32_t window)
+{
+	struct tunnel *t = c->t;
+	char host[ADDR_TEXT_MAX] = "127.0.0.1";
+	struct apf_channel_args args = {
+		.ops = &channel_ops,
+		.ctx = c,
+		.port = opts->port,
+		.originator_port = opts->origin.len > 0 ? addr_port(&opts->origin) : 0,
+		.window = window,
+	};
+	int err;
+
+	if (opts->origin.len > 0)
+		addr_format_host(&opts->origin, host);
+	args.originator = span_str(host);
+	for (;;) {
+		if (!tunnel_alive(t))
+			return -ERR_CLOSED;
+		err = apf_channel_open(&t->apf, &args, loop_now_ms(t->w->loop), &c->apf);
+		tunnel_rearm(t);
+		if (err != -ERR_FULL)
+			return err;
+		err = tunnel_wait(t);
+		if (err != 0)
+			return err;
+	}
+}
+
+/* Waits until the device answered. */
+static int channel_wait_opened(struct channel *c)
+{
+	int err = 0;
+
+	c->waiter = fiber_current();
+	while (err == 0 && !c->opened && c->err == 0)
+		err = fiber_wait();
+	c->waiter = NULL;
+	return c->err != 0 ? c->err : err;
+}
+
+static int channel_open_in_turn(struct channel *c, const struct channel_opts *opts, uint32_t window)
+{
+	struct tunnel *t = c->t;
+	int err = fiber_lock_acquire(&t->open_lock);
+
+	if (err != 0)
+		return err;
+	err = channel_send_open(c, opts, window);
+	fiber_lock_release(&t->open_lock);
+	return err == 0 ? channel_wait_opened(c) : err;
+}
+
+int channel_open(struct tunnel *t, const struct channel_opts *opts, struct channel **out)
+{
+	uint32_t window = opts->window != 0 ? MIN(opts->window, (uint32_t)WINDOW_MAX) : WINDOW_DEFAULT;
+	struct channel *c;
+	int err = tunnel_wait_ready(t);
+
+	*out = NULL;
+	if (err != 0)
+		return err;
+	if (!tunnel_has_port(t, opts->port))
+		return -ERR_REFUSED;
+	if (t->openers >= CHANNEL_WAITING_MAX) {
+		gw_count(GW_CHANNELS_REFUSED_FULL);
+		return -ERR_FULL;
+	}
+	c = channel_new(t, window);
+	if (c == NULL)
+		return -ERR_NOMEM;
+	t->openers++;
+	err = channel_open_in_turn(c, opts, window);
+	t->openers--;
+	if (err != 0) {
+		channel_close(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+void channel_close(struct channel *c)
+{
+	struct tunnel *t = c->t;
+
+	if (c->apf != NULL)
+		apf_channel_close(c->apf, loop_now_ms(t->w->loop));
+	c->apf = NULL;
+	tunnel_rearm(t);
+	channel_free(c);
+}
+
+/* ---- reading and writing ---- */
+
+bool channel_is_open(const struct channel *c)
+{
+	return c->opened && !c->eof && c->err == 0 && tunnel_alive(c->t);
+}
+
+size_t channel_readable(const struct channel *c)
+{
+	return c->rx.len - c->rx_at;
+}
+
+void channel_set_waiter(struct channel *c, struct fiber *f)
+{
+	c->waiter = f;
+}
+
+static int channel_wait(struct channel *c)
+{
+	int err;
+
+	c->waiter = fiber_current();
+	err = fiber_wait();
+	c->waiter = NULL;
+	return err;
+}
+
+static size_t channel_take(struct channel *c, void *out, size_t n)
+{
+	n = MIN(n, channel_readable(c));
+	memcpy(out, c->rx.data + c->rx_at, n);
+	c->rx_at += n;
+	if (c->rx_at == c->rx.len) {
+		buf_free(&c->rx); /* an idle channel owns no buffer */
+		c->rx_at = 0;
+	} else if (c->rx_at > c->rx.cap / 2) {
+		buf_consume(&c->rx, c->rx_at);
+		c->rx_at = 0;
+	}
+	if (c->apf != NULL)
+		apf_channel_consumed(c->apf, n);
+	return n;
+}
+
+ssize_t channel_read(struct channel *c, void *out, size_t n)
+{
+	int err;
+
+	ASSERT(n > 0);
+	for (;;) {
+		if (channel_readable(c) > 0)
+			return (ssize_t)channel_take(c, out, n);
+		if (c->err != 0)
+			return c->err;
+		if (c->eof)
+			return 0;
+		err = channel_wait(c);
+		if (err != 0)
+			return err;
+	}
+}
+
+ssize_t channel_write_some(struct channel *c, struct span s)
+{
+	size_t n;
+
+	if (c->err != 0)
+		return c->err;
+	if (c->apf == NULL || c->eof)
+		return -ERR_CLOSED;
+	if (conn_queued(c->t->conn) > CHANNEL_QUEUE_HIGH)
+		return 0;
+	n = apf_channel_send(c->apf, s, loop_now_ms(c->t->w->loop));
+	tunnel_rearm(c->t);
+	return (ssize_t)n;
+}
+
+int channel_write(struct channel *c, struct span s)
+{
+	while (s.len > 0) {
+		ssize_t n = channel_write_some(c, s);
+
+		if (n < 0)
+			return (int)n;
+		s = span_of(s.ptr + n, s.len - (size_t)n);
+		if (s.len > 0 && n == 0) {
+			int err = channel_wait(c);
+
+			if (err != 0)
+				return err;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * internal.h: the structs that gateway/'s files share: the gateway, its workers, tunnels and channels. A worker's parts are touched
+ * by its loop's thread only, but for the atomics.
+ */
+#pragma once
+
+#include "core/bucket.h"
+#include "core/conn.h"
+#include "core/metric.h"
+#include "core/slot.h"
+#include "gateway/attempts.h"
+#include "gateway/gateway.h"
+#include "gateway/registry.h"
+#include "gateway/settings.h"
+#include "wire/apf_channel.h"
+#include "wire/apf_session.h"
+
+#include <stdatomic.h>
+
+#define WORKERS_MAX	   64
+#define LISTENERS_MAX	   16
+#define READY_RUNNING_MAX  32	/* fibers of gateway_on_ready at once, a worker */
+#define CHANNEL_SLOTS	   6	/* of the firmware's eight (apf.md 10) */
+#define CHANNEL_WAITING_MAX 64	/* openers in line, a tunnel */
+#define TUNNEL_QUEUE_MAX   (1024 * 1024)
+#define CHANNEL_QUEUE_HIGH (256 * 1024) /* octets queued to the connection at which channels stop taking more */
+#define TUNNEL_FLUSH_MS	   2000 /* apf.md 7.1 T_CLOSING */
+#define READY_WAIT_MS	   15000 /* how long an operation waits for a tunnel that has just connected */
+
+enum tunnel_state {
+	TUNNEL_TLS,    /* connection is being set up */
+	TUNNEL_SNIFF,  /* no octet yet: a browser or a device? */
+	TUNNEL_APF,
+	TUNNEL_CLOSING, /* conn_close was called or the connection is gone */
+};
+
+/* A fiber that waits for a change of a tunnel; on its stack. */
+struct tunnel_waiter {
+	struct tunnel_waiter *next, **prev;
+	struct fiber *fiber;
+};
+
+struct tunnel {
+	struct worker *w;
+	uint64_t handle; /* in w->tunnels */
+	struct conn *conn; /* NULL once closed */
+	struct gateway_config *config;
+	struct apf_session apf;
+	struct timer timer; /* apf_session_deadline */
+	enum tunnel_state state;
+	unsigned refs;	/* connection (1) + operations */
+	bool attached;	/* in the registry, with a key */
+	bool ready;	/* apf.md: forwards are in, keep-alive agreed */
+	bool apf_made;
+	bool pending;	/* enrolment is being stored */
+	uint8_t sniff_len;
+	uint8_t sniff[8];
+	struct device_key key;
+	struct live live;
+	struct channel *channels;
+	struct fiber_lock open_lock; /* held by the opener whose turn it is to get a channel slot */
+	unsigned openers;	     /* fibers inside channel_open */
+	struct tunnel_waiter *waiters, **waiters_tail; /* in order of coming */
+	void *ext;
+	const struct tunnel_ext_ops *ext_ops; /* NULL: no ext */
+	struct attempt *attempt; /* what "why" will say; NULL once ready or told */
+	struct tunnel *ready_next; /* in w->ready_queue */
+};
+
+/* One worker: a loop and its tunnels. */
+struct worker {
+	struct gateway *g;
+	struct loop *loop;
+	unsigned index;
+	struct slot_table tunnels;
+	struct tunnel *ready_head, **ready_tail;
+	unsigned ready_running;
+	atomic_uint load; /* tunnels + those on their way here */
+	struct task drain;
+};
+
+struct cira_listener {
+	struct gateway *g;
+	struct listener *l;
+	struct addr addr;
+	struct conf_cidrs proxy_from; /* borrowed from the settings of the start */
+	enum tls_profile profile;
+};
+
+/* Certificates and limits in force. A reload makes a new one; a connection keeps the one it began with. */
+struct gateway_config {
+	atomic_uint refs;
+	struct tls_ctx *modern, *legacy;
+	struct apf_limits limits;
+	uint32_t max_tunnels, max_handshakes;
+};
+
+struct gateway {
+	struct store *store;
+	struct events *events;
+	struct registry *registry;
+	struct attempts *attempts;
+	const char *data_dir;
+	uint64_t run_id;
+	const struct settings *settings; /* of the start: what a listener is */
+	pthread_mutex_t config_lock;
+	struct gateway_config *config; /* under config_lock: config_get */
+	struct bucket_table backoff_source; /* source host */
+	struct bucket_table backoff_pair;   /* source host + GUID */
+	struct bucket_table source_fails;   /* failures a source may have, over all GUIDs */
+	tunnel_fn *on_ready;
+	void *on_ready_arg;
+	struct cira_listener listeners[LISTENERS_MAX];
+	size_t listeners_len;
+	atomic_uint tunnels, handshakes;
+	atomic_bool draining;
+	bool listeners_paused;		       /* accepting loop only */
+	struct gateway_config *accept_config; /* accepting loop only */
+	struct task start, stop, resume; /* on the accepting loop */
+	atomic_bool resume_posted;
+	size_t workers_len;
+	struct worker workers[];
+};
+
+struct channel {
+	struct tunnel *t;
+	struct apf_channel *apf; /* NULL once the session let go of it */
+	struct channel *next, **prev; /* in t->channels */
+	struct buf rx;	  /* received, not read; bounded by the window that was granted */
+	size_t rx_at;	  /* read position in rx */
+	struct fiber *waiter;
+	bool opened;
+	bool eof;	  /* the device closed it */
+	int err;	  /* why it failed, 0 */
+};
+
+/* tunnel.c */
+void tunnel_accept(struct worker *w, int fd, const struct addr *peer, const struct cira_listener *l);
+struct tunnel *tunnel_by_handle(struct worker *w, uint64_t handle);
+/* tunnel_close: DISCONNECT with the APF code (0: none), flush, close. Harmless when closing already. */
+void tunnel_close(struct tunnel *t, uint32_t disconnect_code, const char *why);
+/* tunnel_changed: wakes all who wait for something about the tunnel. */
+void tunnel_changed(struct tunnel *t);
+/* tunnel_wait: in a fiber: until tunnel_changed. 0 or as fiber_wait. */
+int tunnel_wait(struct tunnel *t) MUST_CHECK;
+/* tunnel_rearm: after anything that may have changed the session's deadline. */
+void tunnel_rearm(struct tunnel *t);
+
+/* tunnel_auth.c: the session's questions about identity. */
+bool tunnel_hello(void *ctx, const struct guid *guid, uint32_t trigger);
+enum apf_auth tunnel_userauth(void *ctx, struct span user, struct span password);
+bool tunnel_client_cert(void *ctx);
+
+/* tunnel_attempt.c */
+/* attempt_begin: starts the note of an attempt from peer; NULL: no memory (then it is not noted). */
+struct attempt *attempt_begin(const struct addr *peer);
+void attempt_reach(struct tunnel *t, enum attempt_stage stage, const char *detail);
+/* attempt_finish: stores the note; no more will come. */
+void attempt_finish(struct tunnel *t);
+/* attempt_refused: a connection that was closed before a tunnel was made. */
+void attempt_refused(struct gateway *g, const struct addr *peer, const char *detail);
+
+/* config.c */
+struct gateway_config *config_make(const struct settings *s, const char *data_dir, struct buf *why);
+struct gateway_config *config_get(struct gateway *g);
+void config_put(struct gateway_config *c);
+
+/* acceptor.c */
+int acceptor_open(struct gateway *g, struct buf *why) MUST_CHECK;
+/* acceptor_finished: a connection is no longer on its way in (its handshake ended, either way). Any thread. */
+void acceptor_finished(struct gateway *g);
+/* acceptor_stop: no more connections. Any thread. */
+void acceptor_stop(struct gateway *g);
+void acceptor_start(struct gateway *g);
+/* acceptor_refresh: the accepting loop takes the settings in force and accepts again if it may. Any thread. */
+void acceptor_refresh(struct gateway *g);
+/* acceptor_wants_proxy: the peer is a listed load balancer: a PROXY v2 header must come before TLS. */
+bool acceptor_wants_proxy(const struct cira_listener *l, const struct addr *peer);
+/* acceptor_proxy_preface: reads that header; as conn_opts.preface. */
+ssize_t acceptor_proxy_preface(void *arg, struct span in, struct addr *peer);
+
+/* gateway.c */
+/* gateway_close_ref: closes a tunnel wherever it lives. Any thread. */
+void gateway_close_ref(struct gateway *g, struct live_ref ref, const char *why);
+void gateway_close_removed(void *g, struct live_ref ref);
+
+/* page.c */
+void page_answer(struct tunnel *t, struct span first);
+
+/* ready.c */
+void ready_enqueue(struct tunnel *t);
+
+/* backoff.c */
+#define BACKOFF_SOURCE_FAILS 20 /* failures of a source at once, over all GUIDs, before it waits as a whole: NAT hides sites */
+uint32_t backoff_of_source(struct gateway *g, const struct addr *source, uint64_t now_ms);
+uint32_t backoff_of_pair(struct gateway *g, const struct addr *source, const struct guid *guid, uint64_t now_ms);
+void backoff_failed(struct gateway *g, const struct addr *source, const struct guid *guid, uint64_t now_ms);
+void backoff_succeeded(struct gateway *g, const struct addr *source, const struct guid *guid);
+
+/* metrics.c: counters, by what they count. */
+enum gw_count {
+	GW_ACCEPTED,
+	GW_REFUSED_BACKOFF,
+	GW_REFUSED_LIMIT,
+	GW_TLS_OK,
+	GW_TLS_FAILED,
+	GW_AUTH_OK,
+	GW_AUTH_BAD_USER,
+	GW_AUTH_BAD_PASSWORD,
+	GW_AUTH_POLICY,
+	GW_ENROLLED,
+	GW_ENROLL_FAILED,
+	GW_REPLACED,
+	GW_READY,
+	GW_PAGES,
+	GW_UDP_SEND_TO,
+	GW_CHANNELS_OPENED,
+	GW_CHANNELS_FAILED,
+	GW_CHANNELS_REFUSED_FULL,
+	GW_QUEUE_OVERFLOW,
+	GW_COUNT_LEN
+};
+void gw_count(enum gw_count what);
+void gw_count_close(enum apf_close_reason why);
+void gw_count_glitch(enum apf_glitch what);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ready.c: what another folder wants done on every new tunnel (amt/ reads general facts), a few at a time so that a storm stays calm. */
+#include "gateway/internal.h"
+
+#define READY_TIMEOUT_MS 60000
+
+static void ready_next(struct worker *w);
+
+static void ready_fiber(void *arg)
+{
+	struct tunnel *t = arg;
+	struct worker *w = t->w;
+
+	if (tunnel_alive(t))
+		(void)w->g->on_ready(t, w->g->on_ready_arg);
+	tunnel_unref(t);
+	w->ready_running--;
+	ready_next(w);
+}
+
+static void ready_next(struct worker *w)
+{
+	while (w->ready_head != NULL && w->ready_running < READY_RUNNING_MAX) {
+		struct tunnel *t = w->ready_head;
+
+		w->ready_head = t->ready_next;
+		if (w->ready_head == NULL)
+			w->ready_tail = &w->ready_head;
+		if (!tunnel_alive(t)) {
+			tunnel_unref(t);
+			continue;
+		}
+		if (fiber_spawn("ready", ready_fiber, t, loop_now_ms(w->loop) + READY_TIMEOUT_MS) == NULL)
+			tunnel_unref(t); /* facts are read on demand, then */
+		else
+			w->ready_running++;
+	}
+}
+
+void ready_enqueue(struct tunnel *t)
+{
+	struct worker *w = t->w;
+	enum device_state state;
+	struct live_ref ref;
+
+	if (w->g->on_ready == NULL)
+		return;
+	if (registry_live(w->g->registry, &t->key, &ref, &state) != 0 || state != DEVICE_APPROVED)
+		return;
+	t->ready_next = NULL;
+	*w->ready_tail = tunnel_ref(t);
+	w->ready_tail = &t->ready_next;
+	ready_next(w);
+}
+
+void gateway_on_ready(struct gateway *g, tunnel_fn *fn, void *arg)
+{
+	g->on_ready_arg = arg;
+	g->on_ready = fn;
+}

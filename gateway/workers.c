@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* workers.c: loops and their threads. */
+#include "gateway/workers.h"
+#include "core/err.h"
+#include "core/log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WORKERS_LIMIT 64
+
+struct worker_thread {
+	pthread_t thread;
+	struct loop *loop;
+	bool started;
+};
+
+struct workers {
+	size_t n;
+	struct worker_thread threads[WORKERS_LIMIT];
+	struct loop *loops[WORKERS_LIMIT];
+};
+
+struct workers *workers_new(unsigned n, struct buf *why)
+{
+	struct workers *w = calloc(1, sizeof(*w));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (w == NULL)
+		return NULL;
+	if (n == 0)
+		n = cores > 0 ? (unsigned)cores : 1;
+	w->n = MIN(n, (unsigned)WORKERS_LIMIT);
+	for (unsigned i = 0; i < w->n; i++) {
+		const struct loop_opts opts = {.index = i};
+
+		w->loops[i] = w->threads[i].loop = loop_new(&opts);
+		if (w->loops[i] == NULL) {
+			buf_printf(why, "cannot make worker %u: out of memory", i);
+			workers_free(w);
+			return NULL;
+		}
+	}
+	return w;
+}
+
+struct loop *const *workers_loops(const struct workers *w, size_t *n)
+{
+	*n = w->n;
+	return w->loops;
+}
+
+/* A worker that cannot run its ring is the end of the process: its tunnels would hang for ever. */
+static void *run(void *arg)
+{
+	struct worker_thread *t = arg;
+	char name[16];
+	int err;
+
+	(void)snprintf(name, sizeof(name), "worker-%u", loop_index(t->loop));
+	(void)pthread_setname_np(pthread_self(), name);
+	err = loop_run(t->loop);
+	if (err != 0) {
+		log_event(LOG_ERROR, "worker_failed", LOG_U64("worker", loop_index(t->loop)), LOG_ERR("err", err));
+		_exit(EXIT_FAILURE);
+	}
+	return NULL;
+}
+
+int workers_start(struct workers *w, struct buf *why)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (pthread_create(&w->threads[i].thread, NULL, run, &w->threads[i]) != 0) {
+			buf_printf(why, "cannot start worker thread %zu: check ulimit -u and memory", i);
+			return -ERR_FULL;
+		}
+		w->threads[i].started = true;
+	}
+	return 0;
+}
+
+void workers_stop(struct workers *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->threads[i].started)
+			loop_stop(w->threads[i].loop);
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->threads[i].started)
+			(void)pthread_join(w->threads[i].thread, NULL);
+		w->threads[i].started = false;
+	}
+}
+
+void workers_free(struct workers *w)
+{
+	if (w == NULL)
+		return;
+	for (size_t i = 0; i < w->n; i++)
+		if (w->loops[i] != NULL)
+			loop_free(w->loops[i]);
+	free(w);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* workers.h: the worker threads: one loop each, one thread each (design section 3). Main thread only. */
+#pragma once
+
+#include "core/buf.h"
+#include "core/loop.h"
+
+struct workers;
+
+/* workers_new: n loops (0: one for each core), not running yet. NULL with why. */
+struct workers *workers_new(unsigned n, struct buf *why);
+struct loop *const *workers_loops(const struct workers *w, size_t *n);
+/* workers_start: starts the threads. 0 or negative with why (what blocks io_uring, ...). */
+int workers_start(struct workers *w, struct buf *why) MUST_CHECK;
+/* workers_stop: ends the loops and joins the threads. */
+void workers_stop(struct workers *w);
+void workers_free(struct workers *w);
