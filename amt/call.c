@@ -14,9 +14,13 @@ static struct metric *calls_ok, *calls_failed, *latency;
 
 void amt_metrics(void)
 {
-	calls_ok = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.", "result=ok");
-	calls_failed = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.", "result=failed");
-	latency = metric_histogram("causeway_wsman_seconds", "Time of a WSMAN call, with waiting for its turn.", NULL, &metric_latency_ms);
+	calls_ok = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.",
+	                          "result=ok");
+	calls_failed = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.",
+	                              "result=failed");
+	latency = metric_histogram("causeway_wsman_seconds",
+	                           "Time of a WSMAN call, with waiting for its turn.", NULL,
+	                           &metric_latency_ms);
 }
 
 static void count(int err, uint64_t started_ms)
@@ -33,12 +37,14 @@ static int fault_to_error(const struct wsman_message *m, struct amt_error *why)
 
 	(void)str_copy(why->subcode, sizeof(why->subcode), f->subcode);
 	why->absent = f->kind == WSMAN_FAULT_ABSENT;
-	(void)snprintf(why->text, sizeof(why->text), "the device answered with the fault %s: %s%s%s", f->subcode, f->reason,
-		       f->detail[0] != '\0' ? " - " : "", f->detail);
+	(void)snprintf(why->text, sizeof(why->text),
+	               "the device answered with the fault %s: %s%s%s", f->subcode, f->reason,
+	               f->detail[0] != '\0' ? " - " : "", f->detail);
 	return wsman_fault_err(f);
 }
 
-static int judge_return_value(const struct wsman_request *rq, const struct wsman_message *m, bool judge, struct amt_error *why)
+static int judge_return_value(const struct wsman_request *rq, const struct wsman_message *m,
+                              bool judge, struct amt_error *why)
 {
 	uint32_t value;
 
@@ -48,20 +54,23 @@ static int judge_return_value(const struct wsman_request *rq, const struct wsman
 	why->return_value = value;
 	if (!judge || value == 0)
 		return 0;
-	(void)snprintf(why->text, sizeof(why->text), "the device refused %s: return value %u (%s)", rq->method, value,
-		       wsman_return_name(rq->resource_uri, rq->method, value));
+	(void)snprintf(why->text, sizeof(why->text), "the device refused %s: return value %u (%s)",
+	               rq->method, value, wsman_return_name(rq->resource_uri, rq->method, value));
 	return -ERR_FAULT;
 }
 
 /* An answer that is not SOAP: the status says more than the body (amt.md A.2: HTML pages). */
-static int not_soap(const struct amt_exchange *x, const struct wsman_message *m, int err, struct amt_error *why)
+static int not_soap(const struct amt_exchange *x, const struct wsman_message *m, int err,
+                    struct amt_error *why)
 {
-	(void)snprintf(why->text, sizeof(why->text), "the device answered with HTTP status %d and no usable SOAP body (%s)", x->status,
-		       m->doc.error != NULL ? m->doc.error : err_text(err));
+	(void)snprintf(why->text, sizeof(why->text),
+	               "the device answered with HTTP status %d and no usable SOAP body (%s)",
+	               x->status, m->doc.error != NULL ? m->doc.error : err_text(err));
 	return err == -ERR_NOMEM || err == -ERR_TOO_BIG ? err : -ERR_PROTOCOL;
 }
 
-static int exchange(struct amt_session *s, struct wsman_request *rq, struct amt_exchange *x, struct amt_error *why)
+static int exchange(struct amt_session *s, struct wsman_request *rq, struct amt_exchange *x,
+                    struct amt_error *why)
 {
 	struct buf envelope;
 	int err;
@@ -73,14 +82,15 @@ static int exchange(struct amt_session *s, struct wsman_request *rq, struct amt_
 		x->body = buf_span(&envelope);
 		err = http_exchange(s, x, why);
 	} else {
-		(void)snprintf(why->text, sizeof(why->text), "the request cannot be written: %s", err_text(err));
+		(void)snprintf(why->text, sizeof(why->text), "the request cannot be written: %s",
+		               err_text(err));
 	}
 	buf_free_secret(&envelope); /* may hold passwords */
 	return err;
 }
 
-static int read_answer(const struct wsman_request *rq, const struct amt_exchange *x, bool judge, struct wsman_message *out,
-		       struct amt_error *why)
+static int read_answer(const struct wsman_request *rq, const struct amt_exchange *x, bool judge,
+                       struct wsman_message *out, struct amt_error *why)
 {
 	int err = wsman_read(out, buf_span(&x->answer), NULL);
 
@@ -93,7 +103,8 @@ static int read_answer(const struct wsman_request *rq, const struct amt_exchange
 	else
 		err = wsman_check(out, rq->message_id);
 	if (err == -ERR_PROTOCOL && why->text[0] == '\0')
-		(void)snprintf(why->text, sizeof(why->text), "the device's answer belongs to another request");
+		(void)snprintf(why->text, sizeof(why->text),
+		               "the device's answer belongs to another request");
 	if (err == 0)
 		err = judge_return_value(rq, out, judge, why);
 	if (err != 0)
@@ -101,7 +112,8 @@ static int read_answer(const struct wsman_request *rq, const struct amt_exchange
 	return err;
 }
 
-int amt_call(struct tunnel *t, struct wsman_request *rq, bool judge, struct wsman_message *out, struct amt_error *why)
+int amt_call(struct tunnel *t, struct wsman_request *rq, bool judge, struct wsman_message *out,
+             struct amt_error *why)
 {
 	struct amt_session *s = session_of(t);
 	struct amt_exchange x = {.repeatable = rq->op == WSMAN_GET || rq->op == WSMAN_ENUMERATE};
@@ -113,7 +125,8 @@ int amt_call(struct tunnel *t, struct wsman_request *rq, bool judge, struct wsma
 		return -ERR_NOMEM;
 	err = session_acquire(s);
 	if (err != 0) {
-		(void)snprintf(why->text, sizeof(why->text), "the device is busy with other requests: %s", err_text(err));
+		(void)snprintf(why->text, sizeof(why->text),
+		               "the device is busy with other requests: %s", err_text(err));
 		return err;
 	}
 	buf_init(&x.answer, AMT_REPLY_MAX);
@@ -126,7 +139,8 @@ int amt_call(struct tunnel *t, struct wsman_request *rq, bool judge, struct wsma
 	return err;
 }
 
-int amt_call_get(struct tunnel *t, const char *resource_uri, struct wsman_message *out, struct amt_error *why)
+int amt_call_get(struct tunnel *t, const char *resource_uri, struct wsman_message *out,
+                 struct amt_error *why)
 {
 	struct wsman_request rq = {.op = WSMAN_GET, .resource_uri = resource_uri};
 
@@ -154,7 +168,8 @@ static int each_item(const struct wsman_message *m, amt_node_fn *item, void *arg
 }
 
 /* Enumerate, then Pull until the device says that it is the end. */
-int amt_call_enumerate(struct tunnel *t, const struct wsman_request *base, amt_node_fn *item, void *arg, struct amt_error *why)
+int amt_call_enumerate(struct tunnel *t, const struct wsman_request *base, amt_node_fn *item,
+                       void *arg, struct amt_error *why)
 {
 	struct wsman_request rq = *base;
 	struct wsman_message m;

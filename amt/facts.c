@@ -11,7 +11,8 @@
 static int read_identity(void *arg, const struct xml_node *n)
 {
 	struct device_facts *f = arg;
-	const char *id = xml_child_text(n, "InstanceID"), *version = xml_child_text(n, "VersionString");
+	const char *id = xml_child_text(n, "InstanceID"),
+		   *version = xml_child_text(n, "VersionString");
 
 	if (id == NULL || version == NULL)
 		return 0;
@@ -55,7 +56,10 @@ static int read_control_mode(struct tunnel *t, struct device_facts *f, struct am
 	if (err != 0)
 		return err;
 	if (xml_u32(xml_child(m.body, "ProvisioningMode"), &mode) == 0)
-		(void)str_copy(f->control_mode, sizeof(f->control_mode), mode == 1 ? "acm" : mode == 4 ? "ccm" : "none");
+		(void)str_copy(f->control_mode, sizeof(f->control_mode),
+		               mode == 1   ? "acm"
+		               : mode == 4 ? "ccm"
+		                           : "none");
 	wsman_free(&m);
 	return 0;
 }
@@ -89,7 +93,7 @@ int amt_on_ready(struct tunnel *t, void *arg)
 	secret_zero(&c, sizeof(c));
 	err = amt_facts_refresh(t, &why);
 	if (err != 0)
-		log_event(LOG_WARN, "facts_failed", LOG_GUID("device", &tunnel_device(t)->guid), LOG_ERR("err", err),
-			  LOG_STR("why", why.text));
+		log_event(LOG_WARN, "facts_failed", LOG_GUID("device", &tunnel_device(t)->guid),
+		          LOG_ERR("err", err), LOG_STR("why", why.text));
 	return err;
 }

@@ -15,20 +15,21 @@
 #include <strings.h>
 
 #define REQUEST_HEAD_MAX 4096
-#define READ_CHUNK	 4096
-#define AUTH_ROUNDS_MAX	 3 /* cold start, stale nonce, final */
-#define REFUSALS_MAX	 2
-#define CNONCE_OCTETS	 16
+#define READ_CHUNK       4096
+#define AUTH_ROUNDS_MAX  3 /* cold start, stale nonce, final */
+#define REFUSALS_MAX     2
+#define CNONCE_OCTETS    16
 
 /* What one round trip yielded. */
 struct round {
 	struct http1 parser;
 	bool keep_alive;
 	bool any_octet; /* something of the answer had arrived */
-	int challenge;	/* result of digest_client_refused, on 401 */
+	int challenge;  /* result of digest_client_refused, on 401 */
 };
 
-static int put_authorization(struct amt_session *s, const struct amt_exchange *x, const struct credential *c, struct buf *head)
+static int put_authorization(struct amt_session *s, const struct amt_exchange *x,
+                             const struct credential *c, struct buf *head)
 {
 	uint8_t random[CNONCE_OCTETS];
 	char cnonce[2 * CNONCE_OCTETS + 1];
@@ -53,7 +54,8 @@ static int put_authorization(struct amt_session *s, const struct amt_exchange *x
 	return err;
 }
 
-static int send_request(struct amt_session *s, const struct amt_exchange *x, const struct credential *c)
+static int send_request(struct amt_session *s, const struct amt_exchange *x,
+                        const struct credential *c)
 {
 	char host[32];
 	struct buf head;
@@ -83,7 +85,8 @@ static void note_challenge(struct amt_session *s, struct round *r)
 
 	for (size_t i = 0; i < http1_header_count(&r->parser) && n < ARRAY_LEN(values); i++) {
 		http1_header_at(&r->parser, i, &name, &value);
-		if (name.len == strlen("WWW-Authenticate") && strncasecmp((const char *)name.ptr, "WWW-Authenticate", name.len) == 0)
+		if (name.len == strlen("WWW-Authenticate") &&
+		    strncasecmp((const char *)name.ptr, "WWW-Authenticate", name.len) == 0)
 			values[n++] = value;
 	}
 	r->challenge = n > 0 ? digest_client_refused(&s->digest, values, n) : -ERR_PROTOCOL;
@@ -143,7 +146,8 @@ static int read_answer(struct amt_session *s, struct amt_exchange *x, struct rou
 }
 
 /* One request and its answer on the open transport. */
-static int round_trip(struct amt_session *s, struct amt_exchange *x, const struct credential *c, struct round *r)
+static int round_trip(struct amt_session *s, struct amt_exchange *x, const struct credential *c,
+                      struct round *r)
 {
 	static const struct http1_limits limits = {
 		.head_max = HTTP1_HEAD_MAX,
@@ -170,8 +174,8 @@ static int round_trip(struct amt_session *s, struct amt_exchange *x, const struc
  * An idle connection that the device has closed meanwhile fails at once: then a new one is made, but only if nothing was answered and
  * sending twice does no harm.
  */
-static int round_trip_fresh(struct amt_session *s, struct amt_exchange *x, const struct credential *c, struct round *r,
-			    struct amt_error *why)
+static int round_trip_fresh(struct amt_session *s, struct amt_exchange *x,
+                            const struct credential *c, struct round *r, struct amt_error *why)
 {
 	bool reused = s->tr != NULL && transport_usable(s->tr);
 	int err = 0;
@@ -196,8 +200,12 @@ static int refused(struct amt_session *s, struct amt_error *why)
 
 	digest_client_init(&s->digest, true);
 	s->proven = false;
-	(void)snprintf(why->text, sizeof(why->text), "the device refused the AMT user or password%s; set them with 'causeway device credentials set'",
-		       n >= REFUSALS_MAX ? " twice, no more tries are made (firmware locks accounts)" : "");
+	(void)snprintf(why->text, sizeof(why->text),
+	               "the device refused the AMT user or password%s; set them with 'causeway "
+	               "device credentials set'",
+	               n >= REFUSALS_MAX
+	                       ? " twice, no more tries are made (firmware locks accounts)"
+	                       : "");
 	gateway_set_amt_problem(g, tunnel_device(s->t), why->text);
 	return -ERR_UNAUTHENTICATED;
 }
@@ -205,21 +213,26 @@ static int refused(struct amt_session *s, struct amt_error *why)
 static int may_try(struct amt_session *s, struct credential *c, struct amt_error *why)
 {
 	if (!tunnel_amt_credential(s->t, c)) {
-		(void)snprintf(why->text, sizeof(why->text), "no AMT account is set for the device or its group; set one with 'causeway device credentials "
-							     "set' or 'causeway group update'");
+		(void)snprintf(why->text, sizeof(why->text),
+		               "no AMT account is set for the device or its group; set one with "
+		               "'causeway device credentials "
+		               "set' or 'causeway group update'");
 		return -ERR_PRECONDITION;
 	}
 	if (gateway_amt_refusals(tunnel_gateway(s->t), tunnel_device(s->t)) < REFUSALS_MAX)
 		return 0;
-	(void)snprintf(why->text, sizeof(why->text), "the AMT account was refused twice, no more tries are made (firmware locks accounts) until it is set "
-						     "again with 'causeway device credentials set'");
+	(void)snprintf(why->text, sizeof(why->text),
+	               "the AMT account was refused twice, no more tries are made (firmware locks "
+	               "accounts) until it is set "
+	               "again with 'causeway device credentials set'");
 	return -ERR_UNAUTHENTICATED;
 }
 
 static void explain(int err, struct amt_error *why)
 {
 	if (why->text[0] == '\0')
-		(void)snprintf(why->text, sizeof(why->text), "the device's WSMAN service did not answer: %s", err_text(err));
+		(void)snprintf(why->text, sizeof(why->text),
+		               "the device's WSMAN service did not answer: %s", err_text(err));
 }
 
 /* A problem that was reported before is one no longer. */

@@ -12,13 +12,13 @@
 
 #define FOLLOW_MS      60000 /* how long the state is watched after a change */
 #define FOLLOW_STEP_MS 500
-#define FOLLOW_SAME    20 /* so many equal reads end the watch early ... */
+#define FOLLOW_SAME    20    /* so many equal reads end the watch early ... */
 #define FOLLOW_MIN_MS  20000 /* ... but not before: a power cycle takes its time */
 
 /* What each action is in CIM, and whether it needs the operating system's cooperation. */
 static const struct {
 	const char *name;
-	uint32_t cim;	  /* requested PowerState */
+	uint32_t cim;     /* requested PowerState */
 	uint32_t cim_alt; /* another value that devices offer for the same, 0 none */
 	bool cooperative;
 } actions[AMT_POWER_ACTION_COUNT] = {
@@ -101,7 +101,8 @@ static int read_state(void *arg, const struct xml_node *n)
 
 static int read_power(struct tunnel *t, struct reading *r, struct amt_error *why)
 {
-	const struct wsman_request rq = {.resource_uri = CIM_SCHEMA "CIM_AssociatedPowerManagementService"};
+	const struct wsman_request rq = {.resource_uri =
+	                                         CIM_SCHEMA "CIM_AssociatedPowerManagementService"};
 	int err;
 
 	*r = (struct reading){.found = false};
@@ -142,7 +143,8 @@ static int request_change(struct tunnel *t, uint32_t cim, struct amt_error *why)
 		{.name = "Name", .value = "ManagedSystem"},
 	};
 	const struct wsman_epr managed = {CIM_SCHEMA "CIM_ComputerSystem", host, ARRAY_LEN(host)};
-	struct wsman_request rq = {.op = WSMAN_INVOKE, .resource_uri = uri, .method = "RequestPowerStateChange"};
+	struct wsman_request rq = {
+		.op = WSMAN_INVOKE, .resource_uri = uri, .method = "RequestPowerStateChange"};
 	struct wsman_message m;
 	struct buf body;
 	int err;
@@ -160,7 +162,8 @@ static int request_change(struct tunnel *t, uint32_t cim, struct amt_error *why)
 	return err;
 }
 
-int amt_power_change(struct tunnel *t, enum amt_power_action action, bool force, enum power_state *before, struct amt_error *why)
+int amt_power_change(struct tunnel *t, enum amt_power_action action, bool force,
+                     enum power_state *before, struct amt_error *why)
 {
 	struct reading r;
 	int err;
@@ -173,8 +176,9 @@ int amt_power_change(struct tunnel *t, enum amt_power_action action, bool force,
 	*before = r.power.state;
 	if (actions[action].cooperative && !r.power.offered[action] && !force) {
 		(void)snprintf(why->text, sizeof(why->text),
-			       "the device does not offer %s now: it needs Intel's management software (LMS) running in the operating system",
-			       actions[action].name);
+		               "the device does not offer %s now: it needs Intel's management "
+		               "software (LMS) running in the operating system",
+		               actions[action].name);
 		return -ERR_UNSUPPORTED;
 	}
 	return request_change(t, cim_value(action, r.offered_mask), why);
@@ -216,7 +220,8 @@ void amt_power_follow(struct tunnel *t)
 
 	if (s == NULL || s->following)
 		return;
-	if (fiber_spawn("power-follow", follow_fiber, tunnel_ref(t), loop_now_ms(tunnel_loop(t)) + 2 * FOLLOW_MS) == NULL)
+	if (fiber_spawn("power-follow", follow_fiber, tunnel_ref(t),
+	                loop_now_ms(tunnel_loop(t)) + 2 * FOLLOW_MS) == NULL)
 		tunnel_unref(t);
 	else
 		s->following = true;

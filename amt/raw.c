@@ -30,17 +30,21 @@ static int raw_target(struct raw *r, const struct amt_target *at, struct amt_err
 		if (!str_copy(r->uri, sizeof(r->uri), at->resource))
 			return bad(why, -ERR_TOO_BIG, "the resource URI is too long");
 	} else if (wsman_resource_text(at->resource, r->uri) != 0) {
-		return bad(why, -ERR_INVALID, "the class must be a name that starts with AMT_, CIM_ or IPS_, or a whole resource URI");
+		return bad(why, -ERR_INVALID,
+		           "the class must be a name that starts with AMT_, CIM_ or IPS_, or a "
+		           "whole resource URI");
 	}
 	for (size_t i = 0; i < at->selectors_len; i++)
-		r->selectors[i] = (struct wsman_selector){.name = at->selectors[i].name, .value = at->selectors[i].value};
+		r->selectors[i] = (struct wsman_selector){.name = at->selectors[i].name,
+		                                          .value = at->selectors[i].value};
 	r->rq.resource_uri = r->uri;
 	r->rq.selectors = r->selectors;
 	r->rq.selectors_len = at->selectors_len;
 	return 0;
 }
 
-static struct raw *raw_new(const struct amt_target *at, enum wsman_op op, struct span body, struct amt_error *why, int *err)
+static struct raw *raw_new(const struct amt_target *at, enum wsman_op op, struct span body,
+                           struct amt_error *why, int *err)
 {
 	struct raw *r = calloc(1, sizeof(*r));
 
@@ -82,8 +86,8 @@ static int raw_run(struct tunnel *t, struct raw *r, struct buf *out, struct amt_
 	return out != NULL ? out->err : 0;
 }
 
-static int raw_once(struct tunnel *t, const struct amt_target *at, enum wsman_op op, struct span body, struct buf *out,
-		    struct amt_error *why)
+static int raw_once(struct tunnel *t, const struct amt_target *at, enum wsman_op op,
+                    struct span body, struct buf *out, struct amt_error *why)
 {
 	int err;
 	struct raw *r = raw_new(at, op, body, why, &err);
@@ -99,12 +103,14 @@ int amt_get(struct tunnel *t, const struct amt_target *at, struct buf *out, stru
 	return raw_once(t, at, WSMAN_GET, span_str(""), out, why);
 }
 
-int amt_put(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out, struct amt_error *why)
+int amt_put(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out,
+            struct amt_error *why)
 {
 	return raw_once(t, at, WSMAN_PUT, body, out, why);
 }
 
-int amt_create(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out, struct amt_error *why)
+int amt_create(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out,
+               struct amt_error *why)
 {
 	return raw_once(t, at, WSMAN_CREATE, body, out, why);
 }
@@ -114,7 +120,8 @@ int amt_delete(struct tunnel *t, const struct amt_target *at, struct amt_error *
 	return raw_once(t, at, WSMAN_DELETE, span_str(""), NULL, why);
 }
 
-int amt_invoke(struct tunnel *t, const struct amt_invocation *call, struct buf *out, struct amt_error *why)
+int amt_invoke(struct tunnel *t, const struct amt_invocation *call, struct buf *out,
+               struct amt_error *why)
 {
 	int err;
 	struct raw *r = raw_new(&call->at, WSMAN_INVOKE, call->input, why, &err);
@@ -147,7 +154,8 @@ static int each_node(void *arg, const struct xml_node *n)
 	return err;
 }
 
-int amt_enumerate(struct tunnel *t, const struct amt_target *at, amt_item_fn *item, void *arg, struct amt_error *why)
+int amt_enumerate(struct tunnel *t, const struct amt_target *at, amt_item_fn *item, void *arg,
+                  struct amt_error *why)
 {
 	struct each e = {.item = item, .arg = arg};
 	int err;

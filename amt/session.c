@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define TRANSPORT_IDLE_MS 5000 /* AMT closes idle connections quickly (amt.md A.4), and a slot is worth having back */
+#define TRANSPORT_IDLE_MS \
+	5000 /* AMT closes idle connections quickly (amt.md A.4), and a slot is worth having back */
 
 void session_drop_transport(struct amt_session *s)
 {
@@ -73,6 +74,7 @@ void session_release(struct amt_session *s)
 	if (s->tr != NULL && (!tunnel_alive(s->t) || !transport_usable(s->tr)))
 		session_drop_transport(s);
 	if (s->tr != NULL)
-		timer_set(tunnel_loop(s->t), &s->idle, loop_now_ms(tunnel_loop(s->t)) + TRANSPORT_IDLE_MS);
+		timer_set(tunnel_loop(s->t), &s->idle,
+		          loop_now_ms(tunnel_loop(s->t)) + TRANSPORT_IDLE_MS);
 	fiber_lock_release(&s->lock);
 }

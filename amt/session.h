@@ -16,7 +16,7 @@ struct amt_session {
 	struct timer idle;
 	struct digest_client digest;
 	uint32_t message_id;
-	bool proven;	/* the account worked on this tunnel */
+	bool proven;    /* the account worked on this tunnel */
 	bool following; /* amt_power_follow runs */
 };
 
@@ -25,10 +25,10 @@ struct amt_session *session_of(struct tunnel *t);
 
 /* An HTTP exchange with /wsman, digest included. In a fiber that holds the lock. */
 struct amt_exchange {
-	struct span body;  /* SOAP request */
-	bool repeatable;   /* may be sent again when an idle connection turns out to be dead: reads */
+	struct span body; /* SOAP request */
+	bool repeatable; /* may be sent again when an idle connection turns out to be dead: reads */
 	struct buf answer; /* SOAP answer: init before, free after */
-	int status;	   /* HTTP status of the final answer */
+	int status;        /* HTTP status of the final answer */
 };
 
 /*

@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CIPHER_CHUNK   4096
-#define TLS_OUT_MAX    (2 * AMT_REPLY_MAX)
-#define HANDSHAKE_MS   30000 /* old firmware's RSA is slow (apf.md 9) */
+#define CIPHER_CHUNK 4096
+#define TLS_OUT_MAX  (2 * AMT_REPLY_MAX)
+#define HANDSHAKE_MS 30000 /* old firmware's RSA is slow (apf.md 9) */
 
 struct transport {
 	struct channel *ch;
 	struct tls *tls; /* NULL: plain */
-	struct buf out;	 /* ciphertext not yet written */
-	uint8_t *in;	 /* CIPHER_CHUNK octets that tls_input borrows */
+	struct buf out;  /* ciphertext not yet written */
+	uint8_t *in;     /* CIPHER_CHUNK octets that tls_input borrows */
 	uint16_t port;
 };
 
@@ -36,7 +36,8 @@ static pthread_once_t client_once = PTHREAD_ONCE_INIT;
 /* Any version that a firmware generation speaks; what proves the device is the pin, not a chain (it signs its own certificate). */
 static void client_ctx_make(void)
 {
-	const struct tls_ctx_opts opts = {.server = false, .profile = TLS_LEGACY, .verify = TLS_VERIFY_NONE};
+	const struct tls_ctx_opts opts = {
+		.server = false, .profile = TLS_LEGACY, .verify = TLS_VERIFY_NONE};
 	struct buf why;
 
 	buf_init(&why, 512);
@@ -87,8 +88,9 @@ static int handshake(struct transport *tr, struct amt_error *why)
 		if (err == -ERR_AGAIN)
 			err = fill(tr);
 		if (err != 0) {
-			(void)snprintf(why->text, sizeof(why->text), "TLS to port %u failed: %s", tr->port,
-				       tls_error(tr->tls)[0] != '\0' ? tls_error(tr->tls) : err_text(err));
+			(void)snprintf(
+				why->text, sizeof(why->text), "TLS to port %u failed: %s", tr->port,
+				tls_error(tr->tls)[0] != '\0' ? tls_error(tr->tls) : err_text(err));
 			return err;
 		}
 	}
@@ -101,16 +103,18 @@ static int check_pin(struct tunnel *t, struct transport *tr, struct amt_error *w
 	int err;
 
 	if (!tls_peer_sha256(tr->tls, why->seen_sha256)) {
-		(void)snprintf(why->text, sizeof(why->text), "the device showed no certificate on port %u", tr->port);
+		(void)snprintf(why->text, sizeof(why->text),
+		               "the device showed no certificate on port %u", tr->port);
 		return -ERR_TLS;
 	}
 	if (tunnel_pin(t, pinned)) {
 		if (memcmp(pinned, why->seen_sha256, sizeof(pinned)) == 0)
 			return 0;
 		(void)snprintf(why->text, sizeof(why->text),
-			       "the device's certificate on port %u is not the one that was pinned; if it was changed on purpose, unpin it "
-			       "with 'causeway device unpin'",
-			       tr->port);
+		               "the device's certificate on port %u is not the one that was "
+		               "pinned; if it was changed on purpose, unpin it "
+		               "with 'causeway device unpin'",
+		               tr->port);
 		gateway_set_amt_problem(tunnel_gateway(t), tunnel_device(t), why->text);
 		return -ERR_PIN;
 	}
@@ -118,7 +122,8 @@ static int check_pin(struct tunnel *t, struct transport *tr, struct amt_error *w
 		return 0;
 	err = pin_store(pin_store_arg, tunnel_device(t), why->seen_sha256);
 	if (err != 0)
-		(void)snprintf(why->text, sizeof(why->text), "the device's certificate could not be pinned: %s", err_text(err));
+		(void)snprintf(why->text, sizeof(why->text),
+		               "the device's certificate could not be pinned: %s", err_text(err));
 	return err;
 }
 
@@ -149,7 +154,9 @@ static int choose_port(struct tunnel *t, uint16_t *port, struct amt_error *why)
 	else if (tunnel_has_port(t, AMT_PORT_HTTPS))
 		*port = AMT_PORT_HTTPS;
 	else {
-		(void)snprintf(why->text, sizeof(why->text), "the device forwards neither port 16992 nor 16993 through its tunnel");
+		(void)snprintf(
+			why->text, sizeof(why->text),
+			"the device forwards neither port 16992 nor 16993 through its tunnel");
 		return -ERR_REFUSED;
 	}
 	return 0;
@@ -173,7 +180,9 @@ int transport_open(struct tunnel *t, struct transport **out, struct amt_error *w
 	buf_init(&tr->out, TLS_OUT_MAX);
 	err = channel_open(t, &opts, &tr->ch);
 	if (err != 0 && why->text[0] == '\0')
-		(void)snprintf(why->text, sizeof(why->text), "the channel to port %u could not be opened: %s", opts.port, err_text(err));
+		(void)snprintf(why->text, sizeof(why->text),
+		               "the channel to port %u could not be opened: %s", opts.port,
+		               err_text(err));
 	if (err == 0 && opts.port == AMT_PORT_HTTPS)
 		err = start_tls(t, tr, why);
 	if (err != 0) {

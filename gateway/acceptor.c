@@ -52,7 +52,8 @@ static void pause_listeners(struct gateway *g, bool paused)
 }
 
 /* Why a connection is not wanted now, or NULL. Cheap: it happens before TLS. */
-static const char *admission(struct gateway *g, const struct cira_listener *l, const struct addr *peer, uint64_t now_ms)
+static const char *admission(struct gateway *g, const struct cira_listener *l,
+                             const struct addr *peer, uint64_t now_ms)
 {
 	if (atomic_load(&g->tunnels) >= g->accept_config->max_tunnels) {
 		gw_count(GW_REFUSED_LIMIT);
@@ -61,7 +62,8 @@ static const char *admission(struct gateway *g, const struct cira_listener *l, c
 	/* Behind a load balancer the source is not known yet. */
 	if (!acceptor_wants_proxy(l, peer) && backoff_of_source(g, peer, now_ms) > 0) {
 		gw_count(GW_REFUSED_BACKOFF);
-		return "refused for now: too many wrong credentials from this address; it may try again within minutes";
+		return "refused for now: too many wrong credentials from this address; it may try "
+		       "again within minutes";
 	}
 	return NULL;
 }
@@ -80,10 +82,15 @@ static void accepted(void *user, int fd, const struct addr *peer)
 			attempt_refused(g, peer, no);
 		return;
 	}
-	*h = (struct handover){.task = {.run = handover_run}, .w = least_loaded(g), .l = l, .peer = *peer, .fd = fd};
+	*h = (struct handover){.task = {.run = handover_run},
+	                       .w = least_loaded(g),
+	                       .l = l,
+	                       .peer = *peer,
+	                       .fd = fd};
 	atomic_fetch_add(&h->w->load, 1);
 	atomic_fetch_add(&g->tunnels, 1);
-	if (atomic_fetch_add(&g->handshakes, 1) + 1 >= g->accept_config->max_handshakes && !g->listeners_paused)
+	if (atomic_fetch_add(&g->handshakes, 1) + 1 >= g->accept_config->max_handshakes &&
+	    !g->listeners_paused)
 		pause_listeners(g, true);
 	loop_post(h->w->loop, &h->task);
 }
@@ -107,7 +114,8 @@ static void run_start(struct task *t)
 	take_config(g);
 	for (size_t i = 0; i < g->listeners_len; i++)
 		if (!listener_start(g->listeners[i].l))
-			log_event(LOG_ERROR, "listener_failed", LOG_ADDR("address", &g->listeners[i].addr));
+			log_event(LOG_ERROR, "listener_failed",
+			          LOG_ADDR("address", &g->listeners[i].addr));
 }
 
 static void run_stop(struct task *t)
@@ -180,17 +188,21 @@ static int open_one(struct gateway *g, const struct settings_listener *sl, struc
 	};
 	int err;
 
-	*l = (struct cira_listener){.g = g, .proxy_from = sl->proxy_from, .profile = (enum tls_profile)sl->profile};
+	*l = (struct cira_listener){
+		.g = g, .proxy_from = sl->proxy_from, .profile = (enum tls_profile)sl->profile};
 	opts.addr = sl->address;
 	l->l = listener_open(g->workers[0].loop, &opts, &err);
 	if (l->l == NULL) {
 		char text[ADDR_TEXT_MAX];
 
 		addr_format(&sl->address, text);
-		buf_printf(why, "cira.listen: cannot listen on %s: %s", text,
-			   err == -ERR_EXISTS ? "another program uses this port; stop it or choose another port"
-			   : err == -ERR_DENIED ? "no permission; ports below 1024 need CAP_NET_BIND_SERVICE"
-						: err_text(err));
+		buf_printf(
+			why, "cira.listen: cannot listen on %s: %s", text,
+			err == -ERR_EXISTS
+				? "another program uses this port; stop it or choose another port"
+			: err == -ERR_DENIED
+				? "no permission; ports below 1024 need CAP_NET_BIND_SERVICE"
+				: err_text(err));
 		return err;
 	}
 	l->addr = *listener_addr(l->l);

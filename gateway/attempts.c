@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_LEN	   16
+#define KEY_LEN    16
 #define NEWEST_MAX 256
 
 /* The attempts under one key; in its table's list, most recently used first. */
@@ -71,7 +71,8 @@ static void entry_unlink(struct table *t, struct entry *e)
 	if (e->next != NULL)
 		e->next->prev = e->prev;
 	else
-		t->oldest = e->prev == &t->newest ? NULL : container_of(e->prev, struct entry, next);
+		t->oldest =
+			e->prev == &t->newest ? NULL : container_of(e->prev, struct entry, next);
 	*e->prev = e->next;
 }
 
@@ -148,7 +149,8 @@ void attempts_add(struct attempts *a, const struct attempt *at)
 	pthread_mutex_unlock(&a->lock);
 }
 
-static size_t ring_copy(const struct attempt *ring, unsigned size, unsigned count, struct attempt *out, size_t max)
+static size_t ring_copy(const struct attempt *ring, unsigned size, unsigned count,
+                        struct attempt *out, size_t max)
 {
 	size_t n = 0;
 
@@ -159,7 +161,8 @@ static size_t ring_copy(const struct attempt *ring, unsigned size, unsigned coun
 	return n;
 }
 
-size_t attempts_get(struct attempts *a, const struct guid *guid, const struct addr *source, struct attempt *out, size_t max)
+size_t attempts_get(struct attempts *a, const struct guid *guid, const struct addr *source,
+                    struct attempt *out, size_t max)
 {
 	uint8_t key[KEY_LEN];
 	const struct entry *e = NULL;

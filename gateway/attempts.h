@@ -16,4 +16,5 @@ void attempts_free(struct attempts *a);
 void attempts_add(struct attempts *a, const struct attempt *at);
 
 /* attempts_get: as gateway_attempts. */
-size_t attempts_get(struct attempts *a, const struct guid *guid, const struct addr *source, struct attempt *out, size_t max);
+size_t attempts_get(struct attempts *a, const struct guid *guid, const struct addr *source,
+                    struct attempt *out, size_t max);

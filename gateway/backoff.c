@@ -23,7 +23,8 @@ static size_t host_key(const struct addr *source, uint8_t key[HOST_KEY_LEN + 16]
 	return HOST_KEY_LEN;
 }
 
-static struct span pair_key(const struct addr *source, const struct guid *guid, uint8_t key[HOST_KEY_LEN + 16])
+static struct span pair_key(const struct addr *source, const struct guid *guid,
+                            uint8_t key[HOST_KEY_LEN + 16])
 {
 	size_t n = host_key(source, key);
 
@@ -39,14 +40,16 @@ uint32_t backoff_of_source(struct gateway *g, const struct addr *source, uint64_
 	return backoff_wait_ms(&g->backoff_source, span_of(key, n), now_ms);
 }
 
-uint32_t backoff_of_pair(struct gateway *g, const struct addr *source, const struct guid *guid, uint64_t now_ms)
+uint32_t backoff_of_pair(struct gateway *g, const struct addr *source, const struct guid *guid,
+                         uint64_t now_ms)
 {
 	uint8_t key[HOST_KEY_LEN + 16];
 
 	return backoff_wait_ms(&g->backoff_pair, pair_key(source, guid, key), now_ms);
 }
 
-void backoff_failed(struct gateway *g, const struct addr *source, const struct guid *guid, uint64_t now_ms)
+void backoff_failed(struct gateway *g, const struct addr *source, const struct guid *guid,
+                    uint64_t now_ms)
 {
 	static const struct bucket_rate allowed = {.rate_per_s = 1, .burst = BACKOFF_SOURCE_FAILS};
 	uint8_t key[HOST_KEY_LEN + 16];

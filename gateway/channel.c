@@ -44,7 +44,8 @@ static void channel_on_open_failed(void *ctx, uint32_t reason)
 		c->err = -ERR_PROTOCOL;
 	else
 		c->err = -ERR_REFUSED;
-	log_event(LOG_DEBUG, "channel_open_failed", LOG_GUID("device", &c->t->key.guid), LOG_U64("reason", reason));
+	log_event(LOG_DEBUG, "channel_open_failed", LOG_GUID("device", &c->t->key.guid),
+	          LOG_U64("reason", reason));
 	channel_wake(c);
 }
 
@@ -58,7 +59,8 @@ static void channel_on_data(void *ctx, struct span octets)
 	}
 	buf_put_span(&c->rx, octets);
 	if (c->rx.err != 0)
-		c->err = c->rx.err; /* the session keeps the device within the window, so this is memory */
+		c->err =
+			c->rx.err; /* the session keeps the device within the window, so this is memory */
 	channel_wake(c);
 }
 
@@ -174,7 +176,8 @@ static int channel_open_in_turn(struct channel *c, const struct channel_opts *op
 
 int channel_open(struct tunnel *t, const struct channel_opts *opts, struct channel **out)
 {
-	uint32_t window = opts->window != 0 ? MIN(opts->window, (uint32_t)WINDOW_MAX) : WINDOW_DEFAULT;
+	uint32_t window =
+		opts->window != 0 ? MIN(opts->window, (uint32_t)WINDOW_MAX) : WINDOW_DEFAULT;
 	struct channel *c;
 	int err = tunnel_wait_ready(t);
 

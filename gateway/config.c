@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 /* The operator's own certificate, or the one from our root. */
-static int load_certificate(const struct settings *s, const char *data_dir, struct buf *cert, struct buf *key, struct buf *why)
+static int load_certificate(const struct settings *s, const char *data_dir, struct buf *cert,
+                            struct buf *key, struct buf *why)
 {
 	int err;
 
@@ -22,7 +23,8 @@ static int load_certificate(const struct settings *s, const char *data_dir, stru
 	if (s->cira.chain[0] != '\0') {
 		err = file_read(s->cira.chain, cert);
 		if (err != 0) {
-			buf_printf(why, "cira.chain: cannot read %s: %s", s->cira.chain, err_text(err));
+			buf_printf(why, "cira.chain: cannot read %s: %s", s->cira.chain,
+			           err_text(err));
 			return err;
 		}
 	}
@@ -32,7 +34,8 @@ static int load_certificate(const struct settings *s, const char *data_dir, stru
 	return err;
 }
 
-static int make_contexts(struct gateway_config *c, const struct settings *s, const char *data_dir, struct buf *why)
+static int make_contexts(struct gateway_config *c, const struct settings *s, const char *data_dir,
+                         struct buf *why)
 {
 	struct buf cert, key, ca;
 	struct tls_ctx_opts opts = {.server = true};
@@ -45,7 +48,8 @@ static int make_contexts(struct gateway_config *c, const struct settings *s, con
 	if (err == 0 && s->cira.client_ca[0] != '\0') {
 		err = file_read(s->cira.client_ca, &ca);
 		if (err != 0)
-			buf_printf(why, "cira.client_ca: cannot read %s: %s", s->cira.client_ca, err_text(err));
+			buf_printf(why, "cira.client_ca: cannot read %s: %s", s->cira.client_ca,
+			           err_text(err));
 	}
 	if (err == 0) {
 		opts.cert_chain_pem = buf_span(&cert);

@@ -17,5 +17,6 @@ void events_free(struct events *e);
 void events_publish(struct events *e, struct device_event *ev);
 
 uint64_t events_last(struct events *e);
-ssize_t events_read(struct events *e, uint64_t after_seq, struct device_event *out, size_t max) MUST_CHECK;
+ssize_t events_read(struct events *e, uint64_t after_seq, struct device_event *out,
+                    size_t max) MUST_CHECK;
 int events_wait(struct events *e, uint64_t after_seq, uint64_t at_ms) MUST_CHECK;

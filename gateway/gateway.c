@@ -23,7 +23,8 @@ static void worker_drain(struct task *t)
 
 	while ((tun = slot_next(&w->tunnels, &pos, &handle)) != NULL)
 		if (tun->conn != NULL)
-			tunnel_close(tun, DISCONNECT_BY_APPLICATION, "the gateway is being stopped");
+			tunnel_close(tun, DISCONNECT_BY_APPLICATION,
+			             "the gateway is being stopped");
 }
 
 static void worker_init(struct gateway *g, unsigned index, struct loop *loop, uint32_t max_tunnels)
@@ -35,7 +36,8 @@ static void worker_init(struct gateway *g, unsigned index, struct loop *loop, ui
 	w->index = index;
 	w->ready_tail = &w->ready_head;
 	w->drain.run = worker_drain;
-	slot_table_init(&w->tunnels, sizeof(struct tunnel), MIN(max_tunnels, SLOT_MAX_ITEMS), (uint8_t)index);
+	slot_table_init(&w->tunnels, sizeof(struct tunnel), MIN(max_tunnels, SLOT_MAX_ITEMS),
+	                (uint8_t)index);
 }
 
 struct gateway *gateway_new(const struct gateway_opts *opts, struct buf *why)
@@ -165,7 +167,10 @@ void gateway_close_ref(struct gateway *g, struct live_ref ref, const char *why)
 
 	if (o == NULL)
 		return; /* the tunnel's own idle limit ends it */
-	*o = (struct close_order){.task = {.run = close_run}, .w = &g->workers[ref.worker], .handle = ref.handle, .why = why};
+	*o = (struct close_order){.task = {.run = close_run},
+	                          .w = &g->workers[ref.worker],
+	                          .handle = ref.handle,
+	                          .why = why};
 	loop_post(o->w->loop, &o->task);
 }
 
@@ -224,12 +229,14 @@ int gateway_run(struct gateway *g, const struct device_key *key, tunnel_fn *fn, 
 
 /* ---- what gateway.h offers of its parts ---- */
 
-int gateway_device_view(struct gateway *g, const struct device_key *key, device_view_fn *fn, void *arg)
+int gateway_device_view(struct gateway *g, const struct device_key *key, device_view_fn *fn,
+                        void *arg)
 {
 	return registry_view(g->registry, key, fn, arg);
 }
 
-void gateway_device_each(struct gateway *g, const struct device_key *after, device_each_fn *fn, void *arg)
+void gateway_device_each(struct gateway *g, const struct device_key *after, device_each_fn *fn,
+                         void *arg)
 {
 	registry_each(g->registry, after, fn, arg);
 }
@@ -239,7 +246,8 @@ size_t gateway_device_count(struct gateway *g)
 	return registry_count(g->registry);
 }
 
-int gateway_device_find(struct gateway *g, const char *text, group_visible_fn *visible, void *arg, struct device_key *out)
+int gateway_device_find(struct gateway *g, const char *text, group_visible_fn *visible, void *arg,
+                        struct device_key *out)
 {
 	return registry_find(g->registry, text, visible, arg, out);
 }
@@ -249,7 +257,8 @@ void gateway_set_power(struct gateway *g, const struct device_key *key, enum pow
 	registry_set_power(g->registry, key, state);
 }
 
-void gateway_set_facts(struct gateway *g, const struct device_key *key, const struct device_facts *facts)
+void gateway_set_facts(struct gateway *g, const struct device_key *key,
+                       const struct device_facts *facts)
 {
 	registry_set_facts(g->registry, key, facts);
 }
@@ -279,7 +288,8 @@ uint64_t gateway_run_id(const struct gateway *g)
 	return g->run_id;
 }
 
-ssize_t gateway_events_read(struct gateway *g, uint64_t after_seq, struct device_event *out, size_t max)
+ssize_t gateway_events_read(struct gateway *g, uint64_t after_seq, struct device_event *out,
+                            size_t max)
 {
 	return events_read(g->events, after_seq, out, max);
 }
@@ -289,7 +299,8 @@ int gateway_events_wait(struct gateway *g, uint64_t after_seq, uint64_t at_ms)
 	return events_wait(g->events, after_seq, at_ms);
 }
 
-size_t gateway_attempts(struct gateway *g, const struct guid *guid, const struct addr *source, struct attempt *out, size_t max)
+size_t gateway_attempts(struct gateway *g, const struct guid *guid, const struct addr *source,
+                        struct attempt *out, size_t max)
 {
 	return attempts_get(g->attempts, guid, source, out, max);
 }

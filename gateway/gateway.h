@@ -23,7 +23,8 @@ struct gateway_opts {
 	struct loop *const *loops; /* the workers */
 	size_t loops_len;
 	struct store *store;
-	const struct settings *settings; /* borrowed until gateway_free; replaced by gateway_reload */
+	const struct settings
+		*settings; /* borrowed until gateway_free; replaced by gateway_reload */
 	const char *data_dir;
 };
 
@@ -52,14 +53,14 @@ void gateway_free(struct gateway *g);
 /* ---- devices ---------------------------------------------------------------------------------------------------- */
 
 enum power_state { /* CIM values, amt.md B.2; UNKNOWN when never read */
-	POWER_UNKNOWN = 0,
-	POWER_ON = 2,
-	POWER_SLEEP_LIGHT = 3,
-	POWER_SLEEP_DEEP = 4,
-	POWER_CYCLING = 5,
-	POWER_OFF_HARD = 6,
-	POWER_HIBERNATE = 7,
-	POWER_OFF_SOFT = 8,
+	           POWER_UNKNOWN = 0,
+	           POWER_ON = 2,
+	           POWER_SLEEP_LIGHT = 3,
+	           POWER_SLEEP_DEEP = 4,
+	           POWER_CYCLING = 5,
+	           POWER_OFF_HARD = 6,
+	           POWER_HIBERNATE = 7,
+	           POWER_OFF_SOFT = 8,
 };
 
 /* General facts read from the device at connect and on demand. Empty strings: not known. */
@@ -84,7 +85,8 @@ struct device_view {
 	uint64_t created_ms, updated_ms;
 	bool pinned;
 	uint8_t pin_sha256[32];
-	bool has_own_cira, has_own_amt, has_amt; /* own credentials; any AMT account, own or the group's */
+	bool has_own_cira, has_own_amt,
+		has_amt; /* own credentials; any AMT account, own or the group's */
 
 	bool connected;
 	struct addr source;
@@ -92,7 +94,7 @@ struct device_view {
 	uint16_t ports[DEVICE_PORTS_MAX];
 	size_t ports_len;
 	const char *tls_version, *tls_cipher; /* "" when not connected */
-	uint32_t trigger;		      /* APF trigger, apf.md 5.1 */
+	uint32_t trigger;                     /* APF trigger, apf.md 5.1 */
 	enum power_state power;
 	uint64_t power_ms;
 	struct device_facts facts;
@@ -103,11 +105,13 @@ struct device_view {
 
 /* gateway_device_view: calls fn under the registry's lock: fn must be short and not wait. 0 or -ERR_NOT_FOUND. */
 typedef void device_view_fn(void *arg, const struct device_view *v);
-int gateway_device_view(struct gateway *g, const struct device_key *key, device_view_fn *fn, void *arg) MUST_CHECK;
+int gateway_device_view(struct gateway *g, const struct device_key *key, device_view_fn *fn,
+                        void *arg) MUST_CHECK;
 
 /* gateway_device_each: devices in key order, after `after` (NULL: all), until fn returns false. Same rules for fn. */
 typedef bool device_each_fn(void *arg, const struct device_view *v);
-void gateway_device_each(struct gateway *g, const struct device_key *after, device_each_fn *fn, void *arg);
+void gateway_device_each(struct gateway *g, const struct device_key *after, device_each_fn *fn,
+                         void *arg);
 size_t gateway_device_count(struct gateway *g);
 
 /*
@@ -117,7 +121,7 @@ size_t gateway_device_count(struct gateway *g);
  */
 typedef bool group_visible_fn(void *arg, const char *group);
 int gateway_device_find(struct gateway *g, const char *text, group_visible_fn *visible, void *arg,
-			struct device_key *out) MUST_CHECK;
+                        struct device_key *out) MUST_CHECK;
 
 /* ---- operations on a device ----------------------------------------------------------------------------------------- */
 
@@ -127,7 +131,8 @@ int gateway_device_find(struct gateway *g, const char *text, group_visible_fn *v
  * caller's stack.
  */
 typedef int tunnel_fn(struct tunnel *t, void *arg);
-int gateway_run(struct gateway *g, const struct device_key *key, tunnel_fn *fn, void *arg) MUST_CHECK;
+int gateway_run(struct gateway *g, const struct device_key *key, tunnel_fn *fn,
+                void *arg) MUST_CHECK;
 
 /* Inside such an operation (or one spawned by gateway_on_ready) only: */
 struct gateway *tunnel_gateway(const struct tunnel *t);
@@ -157,7 +162,8 @@ bool tunnel_pin(struct tunnel *t, uint8_t out_sha256[32]);
 
 /* What operations learn. Kept in memory; changes make events. Any thread. */
 void gateway_set_power(struct gateway *g, const struct device_key *key, enum power_state state);
-void gateway_set_facts(struct gateway *g, const struct device_key *key, const struct device_facts *facts);
+void gateway_set_facts(struct gateway *g, const struct device_key *key,
+                       const struct device_facts *facts);
 /* gateway_set_amt_problem: a sentence, or "" when it works. Cleared by a change of credentials. */
 void gateway_set_amt_problem(struct gateway *g, const struct device_key *key, const char *text);
 /* gateway_amt_refused: counts a refused AMT logon; returns how many since the credentials last changed. */
@@ -171,14 +177,15 @@ unsigned gateway_amt_refusals(struct gateway *g, const struct device_key *key);
  */
 struct channel_opts {
 	uint16_t port;
-	uint32_t window;    /* what the device may send ahead; 0: 65536 (WSMAN); consoles use 262144 */
+	uint32_t window; /* what the device may send ahead; 0: 65536 (WSMAN); consoles use 262144 */
 	struct addr origin; /* the client's address for the OPEN message; len 0: none */
 };
 /*
  * channel_open: 0; -ERR_REFUSED (port not forwarded, or the device's refusal), -ERR_TIMEOUT, -ERR_FULL (64 wait already),
  * -ERR_CLOSED, -ERR_CANCELLED.
  */
-int channel_open(struct tunnel *t, const struct channel_opts *opts, struct channel **out) MUST_CHECK;
+int channel_open(struct tunnel *t, const struct channel_opts *opts,
+                 struct channel **out) MUST_CHECK;
 /* channel_read: > 0 octets; 0 the device closed it; -ERR_TIMEOUT, -ERR_CANCELLED, -ERR_CLOSED (tunnel lost). Returns credit. */
 ssize_t channel_read(struct channel *c, void *out, size_t n) MUST_CHECK;
 /* channel_write: 0 when all of s is taken; blocks under back-pressure. Negative as for read. */
@@ -224,7 +231,8 @@ struct device_event {
 uint64_t gateway_events_last(struct gateway *g);
 uint64_t gateway_run_id(const struct gateway *g);
 /* gateway_events_read: events after seq into out; how many; -ERR_NOT_FOUND when they are no longer kept (take a new snapshot). */
-ssize_t gateway_events_read(struct gateway *g, uint64_t after_seq, struct device_event *out, size_t max) MUST_CHECK;
+ssize_t gateway_events_read(struct gateway *g, uint64_t after_seq, struct device_event *out,
+                            size_t max) MUST_CHECK;
 /* gateway_events_wait: in a fiber: until an event newer than seq is there. 0, -ERR_TIMEOUT (at_ms, monotonic), -ERR_CANCELLED. */
 int gateway_events_wait(struct gateway *g, uint64_t after_seq, uint64_t at_ms) MUST_CHECK;
 
@@ -247,7 +255,7 @@ struct attempt {
 	struct guid guid;
 	enum attempt_stage stage;     /* where it ended; READY: it connected */
 	char user[NAME_MAX_LEN + 1];  /* as sent, if printable */
-	char detail[160];	      /* for people: what happened and what to do */
+	char detail[160];             /* for people: what happened and what to do */
 	char group[NAME_MAX_LEN + 1]; /* of the device or the user, if known: who may read it */
 };
 /* attempt_stage_name: "tls", "password", ... Static string. */
@@ -257,8 +265,8 @@ const char *attempt_stage_name(enum attempt_stage s);
 #define ATTEMPTS_KEYS_MAX 4096
 
 /* gateway_attempts: newest first, for a GUID or a source address (the other NULL; both NULL: the newest of all); how many in out. */
-size_t gateway_attempts(struct gateway *g, const struct guid *guid, const struct addr *source, struct attempt *out,
-			size_t max);
+size_t gateway_attempts(struct gateway *g, const struct guid *guid, const struct addr *source,
+                        struct attempt *out, size_t max);
 
 /* ---- tokens and groups in memory ------------------------------------------------------------------------------------ */
 
@@ -276,5 +284,5 @@ void gateway_metrics(struct gateway *g);
  * pki_api_pem: the API's certificate chain and key from the kept root, with localhost, the loopback addresses, the host name
  * and names in it; made or renewed when needed. 0 or negative with why.
  */
-int pki_api_pem(const char *data_dir, const char *const *names, size_t names_len, struct buf *cert_pem, struct buf *key_pem,
-		struct buf *why) MUST_CHECK;
+int pki_api_pem(const char *data_dir, const char *const *names, size_t names_len,
+                struct buf *cert_pem, struct buf *key_pem, struct buf *why) MUST_CHECK;

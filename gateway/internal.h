@@ -18,19 +18,20 @@
 
 #include <stdatomic.h>
 
-#define WORKERS_MAX	   64
-#define LISTENERS_MAX	   16
-#define READY_RUNNING_MAX  32	/* fibers of gateway_on_ready at once, a worker */
-#define CHANNEL_SLOTS	   6	/* of the firmware's eight (apf.md 10) */
-#define CHANNEL_WAITING_MAX 64	/* openers in line, a tunnel */
-#define TUNNEL_QUEUE_MAX   (1024 * 1024)
-#define CHANNEL_QUEUE_HIGH (256 * 1024) /* octets queued to the connection at which channels stop taking more */
-#define TUNNEL_FLUSH_MS	   2000 /* apf.md 7.1 T_CLOSING */
-#define READY_WAIT_MS	   15000 /* how long an operation waits for a tunnel that has just connected */
+#define WORKERS_MAX         64
+#define LISTENERS_MAX       16
+#define READY_RUNNING_MAX   32 /* fibers of gateway_on_ready at once, a worker */
+#define CHANNEL_SLOTS       6  /* of the firmware's eight (apf.md 10) */
+#define CHANNEL_WAITING_MAX 64 /* openers in line, a tunnel */
+#define TUNNEL_QUEUE_MAX    (1024 * 1024)
+#define CHANNEL_QUEUE_HIGH \
+	(256 * 1024) /* octets queued to the connection at which channels stop taking more */
+#define TUNNEL_FLUSH_MS 2000  /* apf.md 7.1 T_CLOSING */
+#define READY_WAIT_MS   15000 /* how long an operation waits for a tunnel that has just connected */
 
 enum tunnel_state {
-	TUNNEL_TLS,    /* connection is being set up */
-	TUNNEL_SNIFF,  /* no octet yet: a browser or a device? */
+	TUNNEL_TLS,   /* connection is being set up */
+	TUNNEL_SNIFF, /* no octet yet: a browser or a device? */
 	TUNNEL_APF,
 	TUNNEL_CLOSING, /* conn_close was called or the connection is gone */
 };
@@ -43,29 +44,29 @@ struct tunnel_waiter {
 
 struct tunnel {
 	struct worker *w;
-	uint64_t handle; /* in w->tunnels */
+	uint64_t handle;   /* in w->tunnels */
 	struct conn *conn; /* NULL once closed */
 	struct gateway_config *config;
 	struct apf_session apf;
 	struct timer timer; /* apf_session_deadline */
 	enum tunnel_state state;
-	unsigned refs;	/* connection (1) + operations */
-	bool attached;	/* in the registry, with a key */
-	bool ready;	/* apf.md: forwards are in, keep-alive agreed */
+	unsigned refs; /* connection (1) + operations */
+	bool attached; /* in the registry, with a key */
+	bool ready;    /* apf.md: forwards are in, keep-alive agreed */
 	bool apf_made;
-	bool pending;	/* enrolment is being stored */
+	bool pending; /* enrolment is being stored */
 	uint8_t sniff_len;
 	uint8_t sniff[8];
 	struct device_key key;
 	struct live live;
 	struct channel *channels;
 	struct fiber_lock open_lock; /* held by the opener whose turn it is to get a channel slot */
-	unsigned openers;	     /* fibers inside channel_open */
+	unsigned openers;            /* fibers inside channel_open */
 	struct tunnel_waiter *waiters, **waiters_tail; /* in order of coming */
 	void *ext;
 	const struct tunnel_ext_ops *ext_ops; /* NULL: no ext */
-	struct attempt *attempt; /* what "why" will say; NULL once ready or told */
-	struct tunnel *ready_next; /* in w->ready_queue */
+	struct attempt *attempt;              /* what "why" will say; NULL once ready or told */
+	struct tunnel *ready_next;            /* in w->ready_queue */
 };
 
 /* One worker: a loop and its tunnels. */
@@ -105,7 +106,7 @@ struct gateway {
 	uint64_t run_id;
 	const struct settings *settings; /* of the start: what a listener is */
 	pthread_mutex_t config_lock;
-	struct gateway_config *config; /* under config_lock: config_get */
+	struct gateway_config *config;      /* under config_lock: config_get */
 	struct bucket_table backoff_source; /* source host */
 	struct bucket_table backoff_pair;   /* source host + GUID */
 	struct bucket_table source_fails;   /* failures a source may have, over all GUIDs */
@@ -115,9 +116,9 @@ struct gateway {
 	size_t listeners_len;
 	atomic_uint tunnels, handshakes;
 	atomic_bool draining;
-	bool listeners_paused;		       /* accepting loop only */
+	bool listeners_paused;                /* accepting loop only */
 	struct gateway_config *accept_config; /* accepting loop only */
-	struct task start, stop, resume; /* on the accepting loop */
+	struct task start, stop, resume;      /* on the accepting loop */
 	atomic_bool resume_posted;
 	size_t workers_len;
 	struct worker workers[];
@@ -125,18 +126,19 @@ struct gateway {
 
 struct channel {
 	struct tunnel *t;
-	struct apf_channel *apf; /* NULL once the session let go of it */
+	struct apf_channel *apf;      /* NULL once the session let go of it */
 	struct channel *next, **prev; /* in t->channels */
-	struct buf rx;	  /* received, not read; bounded by the window that was granted */
-	size_t rx_at;	  /* read position in rx */
+	struct buf rx; /* received, not read; bounded by the window that was granted */
+	size_t rx_at;  /* read position in rx */
 	struct fiber *waiter;
 	bool opened;
-	bool eof;	  /* the device closed it */
-	int err;	  /* why it failed, 0 */
+	bool eof; /* the device closed it */
+	int err;  /* why it failed, 0 */
 };
 
 /* tunnel.c */
-void tunnel_accept(struct worker *w, int fd, const struct addr *peer, const struct cira_listener *l);
+void tunnel_accept(struct worker *w, int fd, const struct addr *peer,
+                   const struct cira_listener *l);
 struct tunnel *tunnel_by_handle(struct worker *w, uint64_t handle);
 /* tunnel_close: DISCONNECT with the APF code (0: none), flush, close. Harmless when closing already. */
 void tunnel_close(struct tunnel *t, uint32_t disconnect_code, const char *why);
@@ -192,10 +194,13 @@ void page_answer(struct tunnel *t, struct span first);
 void ready_enqueue(struct tunnel *t);
 
 /* backoff.c */
-#define BACKOFF_SOURCE_FAILS 20 /* failures of a source at once, over all GUIDs, before it waits as a whole: NAT hides sites */
+#define BACKOFF_SOURCE_FAILS \
+	20 /* failures of a source at once, over all GUIDs, before it waits as a whole: NAT hides sites */
 uint32_t backoff_of_source(struct gateway *g, const struct addr *source, uint64_t now_ms);
-uint32_t backoff_of_pair(struct gateway *g, const struct addr *source, const struct guid *guid, uint64_t now_ms);
-void backoff_failed(struct gateway *g, const struct addr *source, const struct guid *guid, uint64_t now_ms);
+uint32_t backoff_of_pair(struct gateway *g, const struct addr *source, const struct guid *guid,
+                         uint64_t now_ms);
+void backoff_failed(struct gateway *g, const struct addr *source, const struct guid *guid,
+                    uint64_t now_ms);
 void backoff_succeeded(struct gateway *g, const struct addr *source, const struct guid *guid);
 
 /* metrics.c: counters, by what they count. */

@@ -25,6 +25,6 @@ void notify_state(const char *state)
 	if (fd < 0)
 		return;
 	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
-		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 	close(fd);
 }

@@ -4,10 +4,17 @@
 
 #include "core/base.h"
 
-#define EXIT_USAGE	 2
-#define EXIT_CONFIGURATION 78 /* sysexits' EX_CONFIG: something outside the program has to be put right */
+#define EXIT_USAGE 2
+#define EXIT_CONFIGURATION \
+	78 /* sysexits' EX_CONFIG: something outside the program has to be put right */
 
-enum daemon_mode { DAEMON_RUN, DAEMON_CHECK, DAEMON_PRINT_CONFIG, DAEMON_RESTORE, DAEMON_ROTATE_KEY };
+enum daemon_mode {
+	DAEMON_RUN,
+	DAEMON_CHECK,
+	DAEMON_PRINT_CONFIG,
+	DAEMON_RESTORE,
+	DAEMON_ROTATE_KEY
+};
 
 struct daemon_options {
 	const char *config; /* NULL: the defaults */

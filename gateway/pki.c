@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DAY_S	  86400
+#define DAY_S     86400
 #define NAMES_MAX 64
 
 /* dir/base.suffix, for example data/mps.key. */
@@ -22,7 +22,8 @@ static int pair_path(char path[PATH_MAX], const char *dir, const char *base, con
 	char name[32];
 	int n = snprintf(name, sizeof(name), "%s.%s", base, suffix);
 
-	return n > 0 && (size_t)n < sizeof(name) ? file_path(path, PATH_MAX, dir, name) : -ERR_TOO_BIG;
+	return n > 0 && (size_t)n < sizeof(name) ? file_path(path, PATH_MAX, dir, name)
+	                                         : -ERR_TOO_BIG;
 }
 
 static int fail(struct buf *why, const char *what, const char *path, int err)
@@ -50,7 +51,8 @@ static int load_der(const char *path, const char *label, struct buf *der, struct
 	return err;
 }
 
-static int save_pair(const char *dir, const char *base, const struct x509_pair *pair, struct buf *why)
+static int save_pair(const char *dir, const char *base, const struct x509_pair *pair,
+                     struct buf *why)
 {
 	char path[PATH_MAX];
 	struct buf pem;
@@ -108,14 +110,18 @@ static int root_get(const char *dir, struct x509_pair *root, struct buf *why)
 	if (err != -ERR_NOT_FOUND)
 		return err;
 	if (file_path(path, sizeof(path), dir, "root.crt") == 0 && access(path, F_OK) == 0) {
-		buf_printf(why, "%s is there but root.key is missing or does not belong to it: restore root.key from your backup, "
-				"or remove root.crt to start with a new root (every device must then be given the new one)", path);
+		buf_printf(why,
+		           "%s is there but root.key is missing or does not belong to it: restore "
+		           "root.key from your backup, "
+		           "or remove root.crt to start with a new root (every device must then be "
+		           "given the new one)",
+		           path);
 		return -ERR_PRECONDITION;
 	}
 	x509_pair_free(root);
 	log_event(LOG_INFO, "pki_root_make", LOG_STR("dir", dir));
-	err = x509_make_root("Causeway Root", now_s() - PKI_BACKDATE_DAYS * (int64_t)DAY_S, now_s() + PKI_ROOT_YEARS * 365 * (int64_t)DAY_S,
-			     root);
+	err = x509_make_root("Causeway Root", now_s() - PKI_BACKDATE_DAYS * (int64_t)DAY_S,
+	                     now_s() + PKI_ROOT_YEARS * 365 * (int64_t)DAY_S, root);
 	if (err != 0)
 		return fail(why, "cannot make", "the root certificate", err);
 	return save_pair(dir, "root", root, why);
@@ -126,7 +132,8 @@ static bool leaf_fits(const struct x509_pair *leaf, const struct x509_pair *root
 {
 	struct x509_info info, issuer;
 
-	if (x509_read(buf_span(&leaf->cert), &info) != 0 || x509_read(buf_span(&root->cert), &issuer) != 0)
+	if (x509_read(buf_span(&leaf->cert), &info) != 0 ||
+	    x509_read(buf_span(&root->cert), &issuer) != 0)
 		return false;
 	return strcmp(info.subject_cn, cn) == 0 && strcmp(info.issuer_cn, issuer.subject_cn) == 0 &&
 	       info.not_after_s - now_s() > PKI_RENEW_DAYS * (int64_t)DAY_S;
@@ -140,8 +147,8 @@ static bool names_same(const char *dir, const char *base, struct span wanted)
 	bool same;
 
 	buf_init(&b, PKI_PEM_MAX);
-	same = pair_path(path, dir, base, "names") == 0 && file_read(path, &b) == 0 && b.len == wanted.len &&
-	       memcmp(b.data, wanted.ptr, wanted.len) == 0;
+	same = pair_path(path, dir, base, "names") == 0 && file_read(path, &b) == 0 &&
+	       b.len == wanted.len && memcmp(b.data, wanted.ptr, wanted.len) == 0;
 	buf_free(&b);
 	return same;
 }
@@ -164,8 +171,8 @@ struct leaf_request {
 	size_t alt_names_len;
 };
 
-static int leaf_make(const char *dir, const struct leaf_request *rq, const struct x509_pair *root, struct x509_pair *leaf,
-		     struct buf *why)
+static int leaf_make(const char *dir, const struct leaf_request *rq, const struct x509_pair *root,
+                     struct x509_pair *leaf, struct buf *why)
 {
 	const struct x509_leaf_opts opts = {
 		.common_name = rq->cn,
@@ -184,7 +191,8 @@ static int leaf_make(const char *dir, const struct leaf_request *rq, const struc
 	return save_pair(dir, rq->base, leaf, why);
 }
 
-static int leaf_pem(const char *dir, const struct leaf_request *rq, struct buf *cert_pem, struct buf *key_pem, struct buf *why)
+static int leaf_pem(const char *dir, const struct leaf_request *rq, struct buf *cert_pem,
+                    struct buf *key_pem, struct buf *why)
 {
 	struct x509_pair root, leaf;
 	struct buf names;
@@ -199,7 +207,9 @@ static int leaf_pem(const char *dir, const struct leaf_request *rq, struct buf *
 	err = names.err != 0 ? names.err : root_get(dir, &root, why);
 	if (err == 0) {
 		err = load_pair(dir, rq->base, &leaf, why);
-		if (err == -ERR_NOT_FOUND || (err == 0 && (!leaf_fits(&leaf, &root, rq->cn) || !names_same(dir, rq->base, buf_span(&names))))) {
+		if (err == -ERR_NOT_FOUND ||
+		    (err == 0 && (!leaf_fits(&leaf, &root, rq->cn) ||
+		                  !names_same(dir, rq->base, buf_span(&names))))) {
 			err = leaf_make(dir, rq, &root, &leaf, why);
 			if (err == 0)
 				err = names_save(dir, rq->base, buf_span(&names), why);
@@ -217,19 +227,21 @@ static int leaf_pem(const char *dir, const struct leaf_request *rq, struct buf *
 	return err;
 }
 
-int pki_mps_pem(const char *data_dir, const char *name, struct buf *cert_pem, struct buf *key_pem, struct buf *why)
+int pki_mps_pem(const char *data_dir, const char *name, struct buf *cert_pem, struct buf *key_pem,
+                struct buf *why)
 {
 	const struct leaf_request rq = {.base = "mps", .cn = name};
 
 	return leaf_pem(data_dir, &rq, cert_pem, key_pem, why);
 }
 
-int pki_api_pem(const char *data_dir, const char *const *names, size_t names_len, struct buf *cert_pem, struct buf *key_pem,
-		struct buf *why)
+int pki_api_pem(const char *data_dir, const char *const *names, size_t names_len,
+                struct buf *cert_pem, struct buf *key_pem, struct buf *why)
 {
 	char host[HOST_NAME_MAX + 1] = "localhost";
 	const char *all[NAMES_MAX] = {"localhost", "127.0.0.1", "::1"};
-	struct leaf_request rq = {.base = "api", .cn = "localhost", .alt_names = all, .alt_names_len = 3};
+	struct leaf_request rq = {
+		.base = "api", .cn = "localhost", .alt_names = all, .alt_names_len = 3};
 
 	if (names_len > NAMES_MAX - 4) {
 		buf_printf(why, "api.names has more than %d entries", NAMES_MAX - 4);

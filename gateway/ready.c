@@ -30,7 +30,8 @@ static void ready_next(struct worker *w)
 			tunnel_unref(t);
 			continue;
 		}
-		if (fiber_spawn("ready", ready_fiber, t, loop_now_ms(w->loop) + READY_TIMEOUT_MS) == NULL)
+		if (fiber_spawn("ready", ready_fiber, t, loop_now_ms(w->loop) + READY_TIMEOUT_MS) ==
+		    NULL)
 			tunnel_unref(t); /* facts are read on demand, then */
 		else
 			w->ready_running++;

@@ -187,7 +187,8 @@ static int device_put(struct registry *r, const struct store_device *rec)
 	bool added = d == NULL;
 
 	if (err == 0)
-		device_event(r, registry_device(r, &rec->key), added ? DEVICE_EVENT_ADDED : DEVICE_EVENT_UPDATED);
+		device_event(r, registry_device(r, &rec->key),
+		             added ? DEVICE_EVENT_ADDED : DEVICE_EVENT_UPDATED);
 	return err;
 }
 
@@ -336,7 +337,8 @@ static int follow_one(struct store_txn *t, void *arg)
 
 	if (rec == NULL)
 		return -ERR_NOMEM;
-	(void)str_copy_span(name, sizeof(name), f->change->table == STORE_DEVICES ? span_str("") : f->change->key);
+	(void)str_copy_span(name, sizeof(name),
+	                    f->change->table == STORE_DEVICES ? span_str("") : f->change->key);
 	if (f->change->table == STORE_GROUPS) {
 		err = store_group_get(t, name, &rec->group);
 		err = err == 0 ? group_put(f->r, &rec->group) : err;
@@ -413,7 +415,9 @@ struct registry *registry_new(struct store *store, struct events *events, struct
 	store_on_commit(store, follow, r);
 	err = store_view(store, load_all, r);
 	if (err != 0) {
-		buf_printf(why, "cannot load the records of the store: %s; causewayd --check says which", err_text(err));
+		buf_printf(why,
+		           "cannot load the records of the store: %s; causewayd --check says which",
+		           err_text(err));
 		registry_free(r);
 		return NULL;
 	}

@@ -12,7 +12,7 @@
 
 struct registry;
 
-#define GUID_INSTANCES_MAX  16	    /* devices that claim one GUID */
+#define GUID_INSTANCES_MAX   16 /* devices that claim one GUID */
 #define REGISTRY_DEVICES_MAX 1000000
 #define REGISTRY_GROUPS_MAX  10000
 #define REGISTRY_TOKENS_MAX  10000
@@ -24,11 +24,11 @@ void registry_free(struct registry *r);
 /* ---- who is it? ---- */
 
 enum auth_verdict {
-	AUTH_KNOWN,	   /* key is set */
-	AUTH_ENROLL,	   /* right group credentials, new device: key and state are what to store */
-	AUTH_BAD_USER,	   /* nobody has this user name */
+	AUTH_KNOWN,    /* key is set */
+	AUTH_ENROLL,   /* right group credentials, new device: key and state are what to store */
+	AUTH_BAD_USER, /* nobody has this user name */
 	AUTH_BAD_PASSWORD,
-	AUTH_POLICY,	   /* right credentials, but not wanted; detail says why */
+	AUTH_POLICY, /* right credentials, but not wanted; detail says why */
 };
 
 struct auth_result {
@@ -36,17 +36,18 @@ struct auth_result {
 	struct device_key key;
 	enum device_state state;
 	char group[NAME_MAX_LEN + 1]; /* of the device or of the user; "" unknown */
-	const char *detail;	      /* static string for people, or "" */
+	const char *detail;           /* static string for people, or "" */
 };
 
 /*
  * registry_authenticate: user and password against the device's own credentials and the groups', in time that does not tell
  * which of them was wrong. Design section 5: a GUID is only a claim; other credentials make another instance of it.
  */
-void registry_authenticate(struct registry *r, const struct guid *guid, struct span user, struct span password,
-			   struct auth_result *out);
+void registry_authenticate(struct registry *r, const struct guid *guid, struct span user,
+                           struct span password, struct auth_result *out);
 /* registry_authenticate_cert: a client certificate that chained, with this CN: the canonical GUID of a known device. */
-void registry_authenticate_cert(struct registry *r, const struct guid *guid, const char *cn, struct auth_result *out);
+void registry_authenticate_cert(struct registry *r, const struct guid *guid, const char *cn,
+                                struct auth_result *out);
 
 /* ---- live tunnels ---- */
 
@@ -73,12 +74,14 @@ struct live_ref {
  * registry_attach: the device's tunnel is now live; *replaced is the one before, to be closed (handle 0: none). -ERR_NOT_FOUND: the
  * device was deleted meanwhile. Publishes CONNECTED. Counts quick replacements from other addresses: duplicate_suspected.
  */
-int registry_attach(struct registry *r, const struct device_key *key, struct live *live, struct live_ref *replaced) MUST_CHECK;
+int registry_attach(struct registry *r, const struct device_key *key, struct live *live,
+                    struct live_ref *replaced) MUST_CHECK;
 /* registry_detach: if live is still the device's. Publishes DISCONNECTED then. */
 void registry_detach(struct registry *r, const struct device_key *key, struct live *live);
 void registry_live_port(struct registry *r, struct live *live, uint16_t port, bool added);
 /* registry_live: where its tunnel is. -ERR_NOT_FOUND, -ERR_OFFLINE. state may be NULL. */
-int registry_live(struct registry *r, const struct device_key *key, struct live_ref *out, enum device_state *state) MUST_CHECK;
+int registry_live(struct registry *r, const struct device_key *key, struct live_ref *out,
+                  enum device_state *state) MUST_CHECK;
 
 /* registry_on_removed: called (any thread, no lock held) when a device with a tunnel is deleted from the store. */
 typedef void registry_removed_fn(void *arg, struct live_ref ref);
@@ -86,14 +89,19 @@ void registry_on_removed(struct registry *r, registry_removed_fn *fn, void *arg)
 
 /* ---- the rest, as gateway.h says ---- */
 
-int registry_view(struct registry *r, const struct device_key *key, device_view_fn *fn, void *arg) MUST_CHECK;
-void registry_each(struct registry *r, const struct device_key *after, device_each_fn *fn, void *arg);
+int registry_view(struct registry *r, const struct device_key *key, device_view_fn *fn,
+                  void *arg) MUST_CHECK;
+void registry_each(struct registry *r, const struct device_key *after, device_each_fn *fn,
+                   void *arg);
 size_t registry_count(struct registry *r);
-int registry_find(struct registry *r, const char *text, group_visible_fn *visible, void *arg, struct device_key *out) MUST_CHECK;
-bool registry_amt_credential(struct registry *r, const struct device_key *key, struct credential *out);
+int registry_find(struct registry *r, const char *text, group_visible_fn *visible, void *arg,
+                  struct device_key *out) MUST_CHECK;
+bool registry_amt_credential(struct registry *r, const struct device_key *key,
+                             struct credential *out);
 bool registry_pin(struct registry *r, const struct device_key *key, uint8_t out_sha256[32]);
 void registry_set_power(struct registry *r, const struct device_key *key, enum power_state state);
-void registry_set_facts(struct registry *r, const struct device_key *key, const struct device_facts *facts);
+void registry_set_facts(struct registry *r, const struct device_key *key,
+                        const struct device_facts *facts);
 void registry_set_amt_problem(struct registry *r, const struct device_key *key, const char *text);
 unsigned registry_amt_refusals(struct registry *r, const struct device_key *key, unsigned add);
 bool registry_token(struct registry *r, const uint8_t sha256[32], struct store_token *out);

@@ -23,7 +23,8 @@ static bool password_matches(const struct credential *c, struct span password)
 	same = secret_equal(span_of(have, sizeof(have)), span_of(want, sizeof(want)));
 	secret_zero(have, sizeof(have));
 	secret_zero(want, sizeof(want));
-	return same && c != NULL && c->password[0] != '\0' && strnlen(c->password, SECRET_MAX_LEN) == password.len;
+	return same && c != NULL && c->password[0] != '\0' &&
+	       strnlen(c->password, SECRET_MAX_LEN) == password.len;
 }
 
 static bool user_matches(const struct credential *c, struct span user)
@@ -40,7 +41,8 @@ static void known(const struct device *d, struct auth_result *out)
 }
 
 /* Right group credentials: the group's device with this GUID, or a new instance if the policy wants it. */
-static void group_device(struct registry *r, const struct guid *guid, const struct store_group *g, struct auth_result *out)
+static void group_device(struct registry *r, const struct guid *guid, const struct store_group *g,
+                         struct auth_result *out)
 {
 	struct device_key key = {.guid = *guid}, free_key = {.instance = GUID_INSTANCES_MAX};
 
@@ -57,11 +59,14 @@ static void group_device(struct registry *r, const struct guid *guid, const stru
 	}
 	out->verdict = AUTH_POLICY;
 	if (guid_is_placeholder(guid))
-		out->detail = "the GUID is a vendor's placeholder that many machines share: set the SMBIOS UUID, or give the device credentials of its own";
+		out->detail = "the GUID is a vendor's placeholder that many machines share: set "
+		              "the SMBIOS UUID, or give the device credentials of its own";
 	else if (g->enroll == ENROLL_REJECT)
-		out->detail = "the group does not accept unknown devices (enroll: reject); add the device or change the group's policy";
+		out->detail = "the group does not accept unknown devices (enroll: reject); add the "
+		              "device or change the group's policy";
 	else if (free_key.instance == GUID_INSTANCES_MAX)
-		out->detail = "too many devices claim this GUID already; delete those that are gone";
+		out->detail =
+			"too many devices claim this GUID already; delete those that are gone";
 	else {
 		out->verdict = AUTH_ENROLL;
 		out->key = free_key;
@@ -69,8 +74,8 @@ static void group_device(struct registry *r, const struct guid *guid, const stru
 	}
 }
 
-void registry_authenticate(struct registry *r, const struct guid *guid, struct span user, struct span password,
-			   struct auth_result *out)
+void registry_authenticate(struct registry *r, const struct guid *guid, struct span user,
+                           struct span password, struct auth_result *out)
 {
 	struct device_key key = {.guid = *guid};
 	const struct store_group *g;
@@ -102,13 +107,16 @@ void registry_authenticate(struct registry *r, const struct guid *guid, struct s
 	pthread_rwlock_unlock(&r->lock);
 }
 
-void registry_authenticate_cert(struct registry *r, const struct guid *guid, const char *cn, struct auth_result *out)
+void registry_authenticate_cert(struct registry *r, const struct guid *guid, const char *cn,
+                                struct auth_result *out)
 {
 	struct device_key key = {.guid = *guid};
 	struct guid named;
 	const struct device *d;
 
-	*out = (struct auth_result){.verdict = AUTH_POLICY, .detail = "the client certificate's CN is not the device's GUID"};
+	*out = (struct auth_result){.verdict = AUTH_POLICY,
+	                            .detail =
+	                                    "the client certificate's CN is not the device's GUID"};
 	if (guid_parse(span_str(cn), &named) != 0 || !guid_equal(&named, guid))
 		return;
 	pthread_rwlock_rdlock(&r->lock);
@@ -116,6 +124,7 @@ void registry_authenticate_cert(struct registry *r, const struct guid *guid, con
 	if (d != NULL)
 		known(d, out);
 	else
-		out->detail = "no device with this GUID is known; enrol it with a group's user and password first";
+		out->detail = "no device with this GUID is known; enrol it with a group's user and "
+		              "password first";
 	pthread_rwlock_unlock(&r->lock);
 }

@@ -29,7 +29,7 @@ struct device {
 	enum power_state power;
 	uint64_t power_ms;
 	struct device_facts *facts; /* NULL: not read yet */
-	char *amt_problem;	    /* NULL: none */
+	char *amt_problem;          /* NULL: none */
 	unsigned amt_refusals;
 };
 
@@ -40,13 +40,13 @@ struct registry {
 	void *removed_arg;
 
 	pthread_rwlock_t lock;
-	struct map devices;	/* DEVICE_KEY_SIZE -> struct device */
+	struct map devices;     /* DEVICE_KEY_SIZE -> struct device */
 	struct device **sorted; /* by key */
 	size_t sorted_len, sorted_alloc;
-	struct map groups;	/* name -> struct store_group */
-	struct map cira_users;	/* user -> the same struct store_group */
-	struct map tokens;	/* SHA-256 -> struct store_token */
-	struct map token_ids;	/* id -> the same struct store_token */
+	struct map groups;     /* name -> struct store_group */
+	struct map cira_users; /* user -> the same struct store_group */
+	struct map tokens;     /* SHA-256 -> struct store_token */
+	struct map token_ids;  /* id -> the same struct store_token */
 };
 
 void device_key_pack(const struct device_key *k, uint8_t out[DEVICE_KEY_SIZE]);

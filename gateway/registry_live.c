@@ -30,11 +30,12 @@ static void count_flap(struct device *d, const struct live *now)
 	if (++d->flaps < FLAPS_SUSPECT || d->duplicate_suspected)
 		return;
 	d->duplicate_suspected = true;
-	log_event(LOG_WARN, "duplicate_guid_suspected", LOG_GUID("device", &d->key.guid), LOG_STR("address", was),
-		  LOG_STR("other_address", is));
+	log_event(LOG_WARN, "duplicate_guid_suspected", LOG_GUID("device", &d->key.guid),
+	          LOG_STR("address", was), LOG_STR("other_address", is));
 }
 
-int registry_attach(struct registry *r, const struct device_key *key, struct live *live, struct live_ref *replaced)
+int registry_attach(struct registry *r, const struct device_key *key, struct live *live,
+                    struct live_ref *replaced)
 {
 	struct device *d;
 
@@ -81,7 +82,8 @@ void registry_live_port(struct registry *r, struct live *live, uint16_t port, bo
 	pthread_rwlock_unlock(&r->lock);
 }
 
-int registry_live(struct registry *r, const struct device_key *key, struct live_ref *out, enum device_state *state)
+int registry_live(struct registry *r, const struct device_key *key, struct live_ref *out,
+                  enum device_state *state)
 {
 	const struct device *d;
 	int err = -ERR_NOT_FOUND;
@@ -100,7 +102,8 @@ int registry_live(struct registry *r, const struct device_key *key, struct live_
 	return err;
 }
 
-bool registry_amt_credential(struct registry *r, const struct device_key *key, struct credential *out)
+bool registry_amt_credential(struct registry *r, const struct device_key *key,
+                             struct credential *out)
 {
 	const struct device *d;
 	const struct store_group *g;
@@ -152,7 +155,8 @@ void registry_set_power(struct registry *r, const struct device_key *key, enum p
 	pthread_rwlock_unlock(&r->lock);
 }
 
-void registry_set_facts(struct registry *r, const struct device_key *key, const struct device_facts *facts)
+void registry_set_facts(struct registry *r, const struct device_key *key,
+                        const struct device_facts *facts)
 {
 	struct device *d;
 

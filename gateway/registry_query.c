@@ -77,7 +77,8 @@ static int compare_keys(const struct device_key *a, const struct device_key *b)
 	return memcmp(x, y, DEVICE_KEY_SIZE);
 }
 
-void registry_each(struct registry *r, const struct device_key *after, device_each_fn *fn, void *arg)
+void registry_each(struct registry *r, const struct device_key *after, device_each_fn *fn,
+                   void *arg)
 {
 	struct device_view v;
 	size_t lo = 0, hi;
@@ -111,8 +112,8 @@ size_t registry_count(struct registry *r)
 }
 
 /* A GUID or GUID#n stands for one device, as long as the caller may see it. */
-static int find_by_key(struct registry *r, const struct device_key *key, group_visible_fn *visible, void *arg,
-		       struct device_key *out)
+static int find_by_key(struct registry *r, const struct device_key *key, group_visible_fn *visible,
+                       void *arg, struct device_key *out)
 {
 	const struct device *d = registry_device(r, key);
 
@@ -124,10 +125,12 @@ static int find_by_key(struct registry *r, const struct device_key *key, group_v
 
 static bool has_name(const struct device *d, const char *text)
 {
-	return strcasecmp(d->name, text) == 0 || (d->facts != NULL && strcasecmp(d->facts->host_name, text) == 0);
+	return strcasecmp(d->name, text) == 0 ||
+	       (d->facts != NULL && strcasecmp(d->facts->host_name, text) == 0);
 }
 
-int registry_find(struct registry *r, const char *text, group_visible_fn *visible, void *arg, struct device_key *out)
+int registry_find(struct registry *r, const char *text, group_visible_fn *visible, void *arg,
+                  struct device_key *out)
 {
 	struct device_key key;
 	unsigned hits = 0;
@@ -142,7 +145,8 @@ int registry_find(struct registry *r, const char *text, group_visible_fn *visibl
 		err = find_by_key(r, &key, visible, arg, out);
 	} else {
 		for (size_t i = 0; i < r->sorted_len && hits < 2; i++) {
-			if (!has_name(r->sorted[i], text) || (visible != NULL && !visible(arg, r->sorted[i]->group)))
+			if (!has_name(r->sorted[i], text) ||
+			    (visible != NULL && !visible(arg, r->sorted[i]->group)))
 				continue;
 			*out = r->sorted[i]->key;
 			hits++;

@@ -111,8 +111,9 @@ void tunnel_close(struct tunnel *t, uint32_t disconnect_code, const char *why)
 	if (t->state == TUNNEL_CLOSING)
 		return;
 	if (t->attached)
-		log_event(LOG_INFO, "tunnel_close", LOG_GUID("device", &t->key.guid), LOG_U64("instance", t->key.instance),
-			  LOG_U64("tunnel", t->handle), LOG_STR("why", why));
+		log_event(LOG_INFO, "tunnel_close", LOG_GUID("device", &t->key.guid),
+		          LOG_U64("instance", t->key.instance), LOG_U64("tunnel", t->handle),
+		          LOG_STR("why", why));
 	t->state = TUNNEL_CLOSING;
 	timer_cancel(t->w->loop, &t->timer);
 	if (t->apf_made)
@@ -146,7 +147,9 @@ void tunnel_rearm(struct tunnel *t)
 	if (at == UINT64_MAX)
 		timer_cancel(t->w->loop, &t->timer);
 	else if (!timer_armed(&t->timer) || at < t->timer.at_ms)
-		timer_set(t->w->loop, &t->timer, at); /* a later deadline waits for the timer to fire: no work per message */
+		timer_set(
+			t->w->loop, &t->timer,
+			at); /* a later deadline waits for the timer to fire: no work per message */
 }
 
 static void tunnel_tick(struct timer *timer)
@@ -170,7 +173,8 @@ static void tunnel_on_ready(struct conn *c)
 	acceptor_finished(t->w->g);
 	gw_count(GW_TLS_OK);
 	t->state = TUNNEL_SNIFF;
-	attempt_reach(t, ATTEMPT_HELLO, "TLS was established but no APF hello came: is this really an AMT device?");
+	attempt_reach(t, ATTEMPT_HELLO,
+	              "TLS was established but no APF hello came: is this really an AMT device?");
 	live_init(t);
 	apf_session_init(&t->apf, &session_ops, t, &t->config->limits, loop_now_ms(t->w->loop));
 	t->apf_made = true;
@@ -216,7 +220,8 @@ static void tunnel_on_data(struct conn *c, struct span s)
 
 	if (t->state == TUNNEL_CLOSING || s.len == 0)
 		return;
-	atomic_store_explicit(&t->live.last_seen_ms, (uint64_t)clock_wall_ms(), memory_order_relaxed);
+	atomic_store_explicit(&t->live.last_seen_ms, (uint64_t)clock_wall_ms(),
+	                      memory_order_relaxed);
 	if (t->state == TUNNEL_SNIFF) {
 		uint8_t held = t->sniff_len;
 
@@ -245,8 +250,11 @@ static void tunnel_handshake_failed(struct tunnel *t, struct conn *c, int err)
 	acceptor_finished(t->w->g);
 	gw_count(GW_TLS_FAILED);
 	if (conn_end_stage(c) == CONN_PROXY)
-		attempt_reach(t, ATTEMPT_TCP, err == -ERR_PROTOCOL ? "the load balancer's PROXY v2 header is missing or malformed"
-								   : "closed before the PROXY v2 header");
+		attempt_reach(
+			t, ATTEMPT_TCP,
+			err == -ERR_PROTOCOL
+				? "the load balancer's PROXY v2 header is missing or malformed"
+				: "closed before the PROXY v2 header");
 	else if (said[0] != '\0')
 		attempt_reach(t, ATTEMPT_TLS, said);
 	else if (err == -ERR_TIMEOUT)
@@ -254,8 +262,11 @@ static void tunnel_handshake_failed(struct tunnel *t, struct conn *c, int err)
 	else if (conn_bytes_in(c) == 0)
 		attempt_reach(t, ATTEMPT_TCP, "connected and closed without a word");
 	else
-		attempt_reach(t, ATTEMPT_TLS, "the connection closed during the TLS handshake (the device may not trust the certificate: check "
-					      "that root.crt is installed on it and that its MPS address equals cira.name)");
+		attempt_reach(t, ATTEMPT_TLS,
+		              "the connection closed during the TLS handshake (the device may not "
+		              "trust the certificate: check "
+		              "that root.crt is installed on it and that its MPS address equals "
+		              "cira.name)");
 }
 
 static void tunnel_on_closed(struct conn *c, int err)
@@ -267,8 +278,8 @@ static void tunnel_on_closed(struct conn *c, int err)
 		tunnel_handshake_failed(t, c, err);
 	if (t->state != TUNNEL_CLOSING) {
 		if (t->attached)
-			log_event(LOG_INFO, "tunnel_lost", LOG_GUID("device", &t->key.guid), LOG_U64("tunnel", t->handle),
-				  LOG_ERR("err", err));
+			log_event(LOG_INFO, "tunnel_lost", LOG_GUID("device", &t->key.guid),
+			          LOG_U64("tunnel", t->handle), LOG_ERR("err", err));
 		t->state = TUNNEL_CLOSING;
 		timer_cancel(w->loop, &t->timer);
 		if (t->attached)
@@ -321,9 +332,10 @@ static void session_ready(void *ctx)
 	gw_count(GW_READY);
 	attempt_reach(t, ATTEMPT_READY, "connected");
 	attempt_finish(t);
-	log_event(LOG_INFO, "tunnel_ready", LOG_GUID("device", &t->key.guid), LOG_U64("instance", t->key.instance),
-		  LOG_U64("tunnel", t->handle), LOG_ADDR("source", &t->live.source), LOG_STR("tls", t->live.tls_version),
-		  LOG_STR("cipher", t->live.tls_cipher), LOG_U64("ports", t->live.ports_len));
+	log_event(LOG_INFO, "tunnel_ready", LOG_GUID("device", &t->key.guid),
+	          LOG_U64("instance", t->key.instance), LOG_U64("tunnel", t->handle),
+	          LOG_ADDR("source", &t->live.source), LOG_STR("tls", t->live.tls_version),
+	          LOG_STR("cipher", t->live.tls_cipher), LOG_U64("ports", t->live.ports_len));
 	tunnel_changed(t);
 	ready_enqueue(t);
 }
@@ -362,7 +374,8 @@ static void session_disconnect(void *ctx, uint32_t code)
 	struct tunnel *t = ctx;
 
 	if (t->attached)
-		log_event(LOG_DEBUG, "tunnel_disconnect", LOG_GUID("device", &t->key.guid), LOG_U64("code", code));
+		log_event(LOG_DEBUG, "tunnel_disconnect", LOG_GUID("device", &t->key.guid),
+		          LOG_U64("code", code));
 }
 
 static void session_slot_free(void *ctx)

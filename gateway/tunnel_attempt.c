@@ -7,7 +7,8 @@
 
 const char *attempt_stage_name(enum attempt_stage s)
 {
-	static const char *const names[] = {"", "tcp", "tls", "hello", "user", "password", "policy", "ready"};
+	static const char *const names[] = {"",     "tcp",      "tls",    "hello",
+	                                    "user", "password", "policy", "ready"};
 
 	return (size_t)s < ARRAY_LEN(names) ? names[s] : "";
 }
@@ -32,7 +33,8 @@ void attempt_reach(struct tunnel *t, enum attempt_stage stage, const char *detai
 {
 	if (t->attempt == NULL || detail[0] == '\0')
 		return;
-	if (stage == 0 && (t->attempt->stage >= ATTEMPT_PASSWORD || t->attempt->stage == ATTEMPT_TLS))
+	if (stage == 0 &&
+	    (t->attempt->stage >= ATTEMPT_PASSWORD || t->attempt->stage == ATTEMPT_TLS))
 		return;
 	if (stage == 0 && t->attempt->stage == ATTEMPT_USER && t->attempt->user[0] != '\0')
 		return;
@@ -54,7 +56,8 @@ void attempt_finish(struct tunnel *t)
 
 void attempt_refused(struct gateway *g, const struct addr *peer, const char *detail)
 {
-	struct attempt a = {.time_ms = (uint64_t)clock_wall_ms(), .source = *peer, .stage = ATTEMPT_TCP};
+	struct attempt a = {
+		.time_ms = (uint64_t)clock_wall_ms(), .source = *peer, .stage = ATTEMPT_TCP};
 
 	(void)str_copy(a.detail, sizeof(a.detail), detail);
 	attempts_add(g->attempts, &a);

@@ -28,7 +28,9 @@ bool tunnel_hello(void *ctx, const struct guid *guid, uint32_t trigger)
 	if (backoff_of_pair(t->w->g, &t->live.source, guid, loop_now_ms(t->w->loop)) == 0)
 		return true;
 	gw_count(GW_REFUSED_BACKOFF);
-	attempt_reach(t, ATTEMPT_POLICY, "refused for now: this device sent wrong credentials several times; it may try again within minutes");
+	attempt_reach(t, ATTEMPT_POLICY,
+	              "refused for now: this device sent wrong credentials several times; it may "
+	              "try again within minutes");
 	return false;
 }
 
@@ -45,7 +47,8 @@ static bool tunnel_adopt(struct tunnel *t, const struct device_key *key)
 	t->attached = true;
 	backoff_succeeded(g, &t->live.source, &claimed);
 	gw_count(GW_AUTH_OK);
-	attempt_reach(t, ATTEMPT_READY, "authenticated; waiting for the device to forward its ports");
+	attempt_reach(t, ATTEMPT_READY,
+	              "authenticated; waiting for the device to forward its ports");
 	if (old.handle != 0) {
 		gw_count(GW_REPLACED);
 		gateway_close_ref(g, old, "a newer tunnel of the same device took its place");
@@ -67,7 +70,8 @@ bool tunnel_client_cert(void *ctx)
 	tls_info(conn_tls(t->conn), &info);
 	if (!info.peer_cert)
 		return false;
-	registry_authenticate_cert(t->w->g->registry, &t->key.guid, tls_peer_cn(conn_tls(t->conn)), &r);
+	registry_authenticate_cert(t->w->g->registry, &t->key.guid, tls_peer_cn(conn_tls(t->conn)),
+	                           &r);
 	if (r.verdict == AUTH_KNOWN)
 		return tunnel_adopt(t, &r.key);
 	attempt_reach(t, ATTEMPT_POLICY, r.detail);
@@ -77,8 +81,9 @@ bool tunnel_client_cert(void *ctx)
 static void tunnel_refused(struct tunnel *t, enum attempt_stage stage, const char *detail)
 {
 	attempt_reach(t, stage, detail);
-	log_event(LOG_WARN, "tunnel_refused", LOG_GUID("device", &t->key.guid), LOG_ADDR("source", &t->live.source),
-		  LOG_STR("stage", attempt_stage_name(stage)), LOG_STR("why", detail));
+	log_event(LOG_WARN, "tunnel_refused", LOG_GUID("device", &t->key.guid),
+	          LOG_ADDR("source", &t->live.source), LOG_STR("stage", attempt_stage_name(stage)),
+	          LOG_STR("why", detail));
 }
 
 /* ---- enrolment ---- */
@@ -116,8 +121,10 @@ static void enroll_finish(struct tunnel *t, const struct device_key *key, int er
 	if (err == 0)
 		ok = tunnel_adopt(t, key);
 	else
-		tunnel_refused(t, ATTEMPT_POLICY, "right credentials, but the new device could not be stored (see the store's state in "
-						  "'causeway version' and the log)");
+		tunnel_refused(t, ATTEMPT_POLICY,
+		               "right credentials, but the new device could not be stored (see the "
+		               "store's state in "
+		               "'causeway version' and the log)");
 	if (apf_session_auth_result(&t->apf, ok, loop_now_ms(t->w->loop)) != 0) {
 		tunnel_close(t, 0, ok ? "protocol error" : "the device could not be enrolled");
 		return;
@@ -133,10 +140,13 @@ static void enroll_fiber(void *arg)
 	int err = store_update(t->w->g->store, enroll_apply, e);
 
 	if (err != 0)
-		log_event(LOG_ERROR, "enroll_failed", LOG_GUID("device", &e->device.key.guid), LOG_ERR("err", err));
+		log_event(LOG_ERROR, "enroll_failed", LOG_GUID("device", &e->device.key.guid),
+		          LOG_ERR("err", err));
 	else
-		log_event(LOG_INFO, "enrolled", LOG_GUID("device", &e->device.key.guid), LOG_U64("instance", e->device.key.instance),
-			  LOG_STR("group", e->device.group), LOG_BOOL("held", e->device.state == DEVICE_HELD));
+		log_event(LOG_INFO, "enrolled", LOG_GUID("device", &e->device.key.guid),
+		          LOG_U64("instance", e->device.key.instance),
+		          LOG_STR("group", e->device.group),
+		          LOG_BOOL("held", e->device.state == DEVICE_HELD));
 	enroll_finish(t, &e->device.key, err);
 	free(e);
 	tunnel_unref(t);
@@ -161,9 +171,10 @@ static enum apf_auth tunnel_enroll(struct tunnel *t, const struct auth_result *r
 	(void)str_copy(e->audit.method, sizeof(e->audit.method), "system/Enroll");
 	(void)snprintf(e->audit.resource, sizeof(e->audit.resource), "devices/%s", id);
 	(void)str_copy(e->audit.outcome, sizeof(e->audit.outcome), "OK");
-	(void)snprintf(e->audit.detail, sizeof(e->audit.detail), "enrolled into group %s%s", r->group,
-		       r->state == DEVICE_HELD ? ", held for approval" : "");
-	if (fiber_spawn("enroll", enroll_fiber, e, loop_now_ms(t->w->loop) + ENROLL_TIMEOUT_MS) == NULL) {
+	(void)snprintf(e->audit.detail, sizeof(e->audit.detail), "enrolled into group %s%s",
+	               r->group, r->state == DEVICE_HELD ? ", held for approval" : "");
+	if (fiber_spawn("enroll", enroll_fiber, e, loop_now_ms(t->w->loop) + ENROLL_TIMEOUT_MS) ==
+	    NULL) {
 		free(e);
 		return APF_AUTH_REJECT;
 	}
@@ -190,10 +201,12 @@ static enum apf_auth tunnel_judge(struct tunnel *t, const struct auth_result *r)
 		return tunnel_enroll(t, r);
 	case AUTH_BAD_USER:
 		gw_count(GW_AUTH_BAD_USER);
-		return tunnel_wrong(t, ATTEMPT_USER, "no group and no device has this CIRA user name");
+		return tunnel_wrong(t, ATTEMPT_USER,
+		                    "no group and no device has this CIRA user name");
 	case AUTH_BAD_PASSWORD:
 		gw_count(GW_AUTH_BAD_PASSWORD);
-		return tunnel_wrong(t, ATTEMPT_PASSWORD, "the user name is right, the password is not");
+		return tunnel_wrong(t, ATTEMPT_PASSWORD,
+		                    "the user name is right, the password is not");
 	case AUTH_POLICY:
 	default:
 		gw_count(GW_AUTH_POLICY);

@@ -63,7 +63,8 @@ static void *run(void *arg)
 	(void)pthread_setname_np(pthread_self(), name);
 	err = loop_run(t->loop);
 	if (err != 0) {
-		log_event(LOG_ERROR, "worker_failed", LOG_U64("worker", loop_index(t->loop)), LOG_ERR("err", err));
+		log_event(LOG_ERROR, "worker_failed", LOG_U64("worker", loop_index(t->loop)),
+		          LOG_ERR("err", err));
 		_exit(EXIT_FAILURE);
 	}
 	return NULL;
@@ -73,7 +74,8 @@ int workers_start(struct workers *w, struct buf *why)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		if (pthread_create(&w->threads[i].thread, NULL, run, &w->threads[i]) != 0) {
-			buf_printf(why, "cannot start worker thread %zu: check ulimit -u and memory", i);
+			buf_printf(why,
+			           "cannot start worker thread %zu: check ulimit -u and memory", i);
 			return -ERR_FULL;
 		}
 		w->threads[i].started = true;

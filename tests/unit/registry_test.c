@@ -67,7 +67,8 @@ static int delete_device(struct store_txn *t, void *arg)
 	return store_device_delete(t, arg);
 }
 
-static void group(struct fixture *f, const char *name, const char *user, const char *password, enum enroll_policy enroll)
+static void group(struct fixture *f, const char *name, const char *user, const char *password,
+                  enum enroll_policy enroll)
 {
 	struct store_group g = {.enroll = enroll};
 
@@ -87,7 +88,8 @@ static struct device_key key_of(const char *guid, uint16_t instance)
 	return k;
 }
 
-static void device(struct fixture *f, const char *guid, uint16_t instance, const char *group_name, const char *own_user)
+static void device(struct fixture *f, const char *guid, uint16_t instance, const char *group_name,
+                   const char *own_user)
 {
 	struct store_device *d = calloc(1, sizeof(*d));
 
@@ -102,7 +104,8 @@ static void device(struct fixture *f, const char *guid, uint16_t instance, const
 	free(d);
 }
 
-static struct auth_result auth(struct fixture *f, const char *guid, const char *user, const char *password)
+static struct auth_result auth(struct fixture *f, const char *guid, const char *user,
+                               const char *password)
 {
 	struct device_key k = key_of(guid, 0);
 	struct auth_result r;
@@ -136,7 +139,9 @@ static void test_policies_of_groups(void **state)
 	assert_int_equal(auth(f, GUID_A, "u-out", "Pass-word1").verdict, AUTH_POLICY);
 	device(f, GUID_A, 0, "out", "");
 	assert_int_equal(auth(f, GUID_A, "u-out", "Pass-word1").verdict, AUTH_KNOWN);
-	assert_int_equal(auth(f, "03000200-0400-0500-0006-000700080009", "u-in", "Pass-word1").verdict, AUTH_POLICY);
+	assert_int_equal(
+		auth(f, "03000200-0400-0500-0006-000700080009", "u-in", "Pass-word1").verdict,
+		AUTH_POLICY);
 }
 
 static void test_own_credentials_shut_the_group_out(void **state)
@@ -264,7 +269,8 @@ static void test_finds_by_key_and_by_unambiguous_name(void **state)
 	device(f, GUID_A, 0, "one", "");
 	device(f, GUID_B, 0, "two", "");
 	assert_int_equal(registry_find(f->r, "devices/" GUID_A, NULL, NULL, &got), 0);
-	assert_int_equal(registry_find(f->r, "4C4C4544-0039-3410-8052-B4C04F4E5A31", NULL, NULL, &got), 0);
+	assert_int_equal(
+		registry_find(f->r, "4C4C4544-0039-3410-8052-B4C04F4E5A31", NULL, NULL, &got), 0);
 	assert_int_equal(registry_find(f->r, GUID_A "#3", NULL, NULL, &got), -ERR_NOT_FOUND);
 	assert_int_equal(registry_find(f->r, "PC-1111-0", NULL, NULL, &got), 0);
 	assert_true(guid_equal(&got.guid, &b.guid));
@@ -315,8 +321,9 @@ static void test_events_tell_what_happened(void **state)
 	struct device_key a = key_of(GUID_A, 0);
 	struct device_event ev[8];
 	struct live_ref ref;
-	static const enum device_event_kind want[] = {DEVICE_EVENT_ADDED, DEVICE_EVENT_CONNECTED, DEVICE_EVENT_POWER,
-						      DEVICE_EVENT_DISCONNECTED, DEVICE_EVENT_REMOVED};
+	static const enum device_event_kind want[] = {DEVICE_EVENT_ADDED, DEVICE_EVENT_CONNECTED,
+	                                              DEVICE_EVENT_POWER, DEVICE_EVENT_DISCONNECTED,
+	                                              DEVICE_EVENT_REMOVED};
 
 	group(f, "one", "u1", "Pass-word1", ENROLL_ACCEPT);
 	device(f, GUID_A, 0, "one", "");
@@ -349,7 +356,8 @@ static void test_amt_account_is_own_or_groups_and_refusals_reset(void **state)
 	assert_int_equal(registry_amt_refusals(f->r, &a, 1), 2);
 	device(f, GUID_A, 0, "one", ""); /* rewritten without new credentials */
 	assert_int_equal(registry_amt_refusals(f->r, &a, 0), 2);
-	struct store_group g = {.name = "one", .enroll = ENROLL_ACCEPT, .amt = {"admin", "New-1234"}};
+	struct store_group g = {
+		.name = "one", .enroll = ENROLL_ACCEPT, .amt = {"admin", "New-1234"}};
 	assert_int_equal(store_update(f->store, put_group, &g), 0);
 	assert_int_equal(registry_amt_refusals(f->r, &a, 0), 0);
 }
