@@ -159,7 +159,8 @@ static int restore_into(const char *backup, const char *env, const char *place, 
 		(void)unlink(data);
 		(void)rmdir(env);
 		if (why->len == said)
-			buf_printf(why, "cannot restore %s to %s: %s", backup, place, err_text(err));
+			buf_printf(why, "cannot restore %s to %s: %s", backup, place,
+			           err_text(err));
 	}
 	return err;
 }
@@ -178,7 +179,10 @@ int store_restore(const char *backup, const char *dir, struct buf *why)
 		return err;
 	}
 	if (access(place, F_OK) == 0) {
-		buf_printf(why, "there is a store in %s already: move it away first, or restore into another folder", dir);
+		buf_printf(why,
+		           "there is a store in %s already: move it away first, or restore into "
+		           "another folder",
+		           dir);
 		return -ERR_EXISTS;
 	}
 	return restore_into(backup, env, place, why);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHANGES_MAX    (1u << 20)
+#define CHANGES_MAX     (1u << 20)
 #define CHANGE_KEYS_MAX (64u << 20)
 
 int changes_add(struct changes *c, enum store_table table, struct span key, bool exists)

@@ -47,7 +47,8 @@ static void check_time(struct check *c, enum store_table table, uint64_t ms, str
 }
 
 /* What the indexes must say about a record. */
-static void check_indexes(struct check *c, enum store_table table, struct span key, const void *record)
+static void check_indexes(struct check *c, enum store_table table, struct span key,
+                          const void *record)
 {
 	const struct store_group *g = record;
 	const struct store_operation *o = record;
@@ -87,7 +88,8 @@ static int check_table(struct check *c, enum store_table table)
 		if (err == 0)
 			check_indexes(c, table, in.key, record);
 		else
-			problem(c, table, in.key, "cannot be read: damaged, or sealed with another key");
+			problem(c, table, in.key,
+			        "cannot be read: damaged, or sealed with another key");
 	}
 	mdb_cursor_close(cursor);
 	secret_zero(record, f->size);
@@ -103,15 +105,15 @@ static int check_counts(struct check *c)
 	int rc = mdb_stat(c->txn, c->s->index[INDEX_USERS], &st);
 
 	if (rc == 0 && st.ms_entries != c->users && c->problems++ < CHECK_LINES_MAX)
-		buf_printf(c->out, "the index of enrolment users has %llu entries, not %llu\n", (unsigned long long)st.ms_entries,
-			   (unsigned long long)c->users);
+		buf_printf(c->out, "the index of enrolment users has %llu entries, not %llu\n",
+		           (unsigned long long)st.ms_entries, (unsigned long long)c->users);
 	for (size_t i = 0; i < STORE_TABLE_COUNT; i++)
 		times += c->times[i];
 	if (rc == 0)
 		rc = mdb_stat(c->txn, c->s->index[INDEX_TIMES], &st);
 	if (rc == 0 && st.ms_entries != times && c->problems++ < CHECK_LINES_MAX)
-		buf_printf(c->out, "the index of times has %llu entries, not %llu\n", (unsigned long long)st.ms_entries,
-			   (unsigned long long)times);
+		buf_printf(c->out, "the index of times has %llu entries, not %llu\n",
+		           (unsigned long long)st.ms_entries, (unsigned long long)times);
 	return store_err(rc);
 }
 

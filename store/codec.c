@@ -87,7 +87,8 @@ static void set_uint(const struct field *f, void *record, uint64_t v)
 
 static const struct record_extra *extra_of(const struct family *f, const void *record)
 {
-	return (const struct record_extra *)(const void *)((const uint8_t *)record + f->extra_offset);
+	return (const struct record_extra *)(const void *)((const uint8_t *)record +
+	                                                   f->extra_offset);
 }
 
 /* ---- encoding ---- */
@@ -134,8 +135,9 @@ static int wanted_list(const struct field *f, const void *record)
 
 		if (f->kind == FIELD_NAMES && strnlen(p, stride) == stride)
 			return -ERR_TOO_BIG;
-		if (f->kind == FIELD_LABELS && (strnlen(l->key, sizeof(l->key)) == sizeof(l->key) ||
-						strnlen(l->value, sizeof(l->value)) == sizeof(l->value)))
+		if (f->kind == FIELD_LABELS &&
+		    (strnlen(l->key, sizeof(l->key)) == sizeof(l->key) ||
+		     strnlen(l->value, sizeof(l->value)) == sizeof(l->value)))
 			return -ERR_TOO_BIG;
 	}
 	return n > 0;
@@ -184,7 +186,7 @@ static void pack_secret(struct encoder *e, const struct field *f)
 	uint8_t padded[SECRET_MAX_LEN + SECRET_PAD] = {0};
 	size_t n = strlen(s);
 
-	memcpy(padded, s, n);
+	(void)str_copy((char *)padded, sizeof(padded), s);
 	pack_sealed(e, f, span_of(padded, (n / SECRET_PAD + 1) * SECRET_PAD));
 	secret_zero(padded, sizeof(padded));
 }
@@ -243,7 +245,8 @@ static void pack_field(struct encoder *e, const struct field *f)
 	}
 }
 
-int record_encode(const struct family *f, const void *record, struct seal_ring *ring, struct buf *out)
+int record_encode(const struct family *f, const void *record, struct seal_ring *ring,
+                  struct buf *out)
 {
 	const struct record_extra *extra = extra_of(f, record);
 	uint8_t key[RECORD_KEY_MAX];
@@ -309,7 +312,8 @@ static ssize_t check_plain(const struct field *f, struct span plain)
 /* Opens a sealed value into its member; the length or -ERR_CORRUPT. */
 static ssize_t read_sealed(struct decoder *d, const struct field *f, struct span sealed)
 {
-	const struct seal_place at = {.table = d->family->table, .field = f->key, .key = d->in->key};
+	const struct seal_place at = {
+		.table = d->family->table, .field = f->key, .key = d->in->key};
 	uint8_t plain[SEALED_MAX];
 	ssize_t n;
 
@@ -492,13 +496,15 @@ static int check_whole(const struct decoder *d)
 
 	for (size_t i = 0; i < f->fields_len; i++) {
 		const struct field *field = &f->fields[i];
-		bool must = field->kind == FIELD_ENUM || (field->kind == FIELD_BIN && field->aux == NO_OFFSET);
+		bool must = field->kind == FIELD_ENUM ||
+		            (field->kind == FIELD_BIN && field->aux == NO_OFFSET);
 
 		if (must && (d->seen & 1ull << field->key) == 0)
 			return -ERR_CORRUPT;
 	}
 	n = f->key(d->record, key);
-	return n > 0 && n == d->in->key.len && memcmp(key, d->in->key.ptr, n) == 0 ? 0 : -ERR_CORRUPT;
+	return n > 0 && n == d->in->key.len && memcmp(key, d->in->key.ptr, n) == 0 ? 0
+	                                                                           : -ERR_CORRUPT;
 }
 
 static int read_record(struct decoder *d, const msgpack_object *o)

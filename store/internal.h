@@ -20,14 +20,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define STORE_BATCH_MAX	       256
-#define STORE_BATCH_US	       5000
-#define STORE_RETRY_MS	       2000  /* between probes while read-only */
-#define STORE_HOUSEKEEPING_MS  60000 /* between rounds of trimming and reader checks when idle */
-#define STORE_TRIM_PER_COMMIT  512
-#define STORE_READERS_MAX      512
-#define STORE_MAP_SIZE	       (64ull << 30)
-#define STORE_SCHEMA	       1
+#define STORE_BATCH_MAX       256
+#define STORE_BATCH_US        5000
+#define STORE_RETRY_MS        2000  /* between probes while read-only */
+#define STORE_HOUSEKEEPING_MS 60000 /* between rounds of trimming and reader checks when idle */
+#define STORE_TRIM_PER_COMMIT 512
+#define STORE_READERS_MAX     512
+#define STORE_MAP_SIZE        (64ull << 30)
+#define STORE_SCHEMA          1
 
 enum store_index { INDEX_META, INDEX_USERS, INDEX_TIMES, INDEX_COUNT };
 
@@ -43,7 +43,7 @@ struct op {
 	store_apply_fn *apply;
 	void *arg;
 	int result;
-	bool in_fiber;		      /* completion, else done and cond under the store's lock */
+	bool in_fiber; /* completion, else done and cond under the store's lock */
 	bool done;
 	pthread_cond_t cond;
 	struct completion completion;
@@ -74,7 +74,7 @@ struct store {
 	MDB_dbi index[INDEX_COUNT];
 	struct seal_ring ring;
 	struct store_limits limits;
-	char dir[PATH_MAX];	 /* the data folder */
+	char dir[PATH_MAX];       /* the data folder */
 	char data_path[PATH_MAX]; /* dir/store/data.mdb */
 	int lock_fd;
 	bool read_only;
@@ -90,15 +90,15 @@ struct store {
 	struct op *head, **tail;
 	bool stopping;
 	struct store_stats stats;
-	_Atomic int write_err;	  /* 0, or why updates are refused */
+	_Atomic int write_err; /* 0, or why updates are refused */
 	_Atomic bool rotating;
 	_Atomic uint64_t damaged; /* records that could not be read */
-	uint64_t retry_us;	  /* writer only: when to probe again */
-	struct changes changes;	  /* writer only */
+	uint64_t retry_us;        /* writer only: when to probe again */
+	struct changes changes;   /* writer only */
 };
 
 /* store.c */
-int store_err(int mdb_rc);			/* an LMDB or errno code as ours */
+int store_err(int mdb_rc); /* an LMDB or errno code as ours */
 extern const char *const store_table_names[STORE_TABLE_COUNT];
 /* store_env_open: the environment at path (a folder) with its databases; made if missing unless read_only. */
 int store_env_open(struct store *s, const char *path, uint64_t map_size, struct buf *why);
@@ -123,7 +123,8 @@ int table_get(struct store_txn *t, enum store_table table, struct span key, void
 int table_put(struct store_txn *t, enum store_table table, const void *record);
 int table_delete(struct store_txn *t, enum store_table table, struct span key);
 /* table_decode: value of table at key into out (blobs borrowed); with NULL ring in the store, secrets are left empty. */
-int table_decode(struct store *s, enum store_table table, struct span key, struct span value, void *out);
+int table_decode(struct store *s, enum store_table table, struct span key, struct span value,
+                 void *out);
 int index_put(struct store_txn *t, enum store_index index, struct span key, struct span value);
 int index_delete(struct store_txn *t, enum store_index index, struct span key);
 int index_get(struct store_txn *t, enum store_index index, struct span key, struct span *value);
@@ -133,8 +134,8 @@ struct migration {
 	uint32_t from; /* leads to from + 1 */
 	int (*run)(struct store *s, MDB_txn *txn);
 };
-int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, size_t len, uint32_t to,
-		struct buf *why);
+int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, size_t len,
+                uint32_t to, struct buf *why);
 int migrate_too_new(const struct store *s, uint32_t version, uint32_t known, struct buf *why);
 int store_schema_get(struct store *s, MDB_txn *txn, uint32_t *version);
 int store_schema_put(struct store *s, MDB_txn *txn, uint32_t version);
@@ -146,7 +147,8 @@ extern const size_t store_migrations_len;
  * up to pages_max of them (then -ERR_FULL, nothing bad seen so far). With writers about, inside a read transaction only.
  * 0, -ERR_NOT_FOUND (no file; why untouched), -ERR_CORRUPT and others with a sentence in why.
  */
-#define STORE_OPEN_PAGES_MAX 16384 /* 64 MiB: what store_open looks through; store_check has no limit */
+#define STORE_OPEN_PAGES_MAX \
+	16384 /* 64 MiB: what store_open looks through; store_check has no limit */
 int page_check_meta(const char *path, struct buf *why);
 int page_check_tree(const char *path, uint64_t pages_max, struct buf *why);
 

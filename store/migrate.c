@@ -29,7 +29,8 @@ int store_schema_get(struct store *s, MDB_txn *txn, uint32_t *version)
 
 int store_schema_put(struct store *s, MDB_txn *txn, uint32_t version)
 {
-	uint8_t be[4] = {(uint8_t)(version >> 24), (uint8_t)(version >> 16), (uint8_t)(version >> 8), (uint8_t)version};
+	uint8_t be[4] = {(uint8_t)(version >> 24), (uint8_t)(version >> 16),
+	                 (uint8_t)(version >> 8), (uint8_t)version};
 	MDB_val k = val_of(span_str(SCHEMA_KEY)), v = val_of(span_of(be, sizeof(be)));
 
 	return store_err(mdb_put(txn, s->index[INDEX_META], &k, &v, 0));
@@ -46,13 +47,16 @@ static const struct migration *find_step(const struct migration *list, size_t le
 int migrate_too_new(const struct store *s, uint32_t version, uint32_t known, struct buf *why)
 {
 	buf_printf(why,
-		   "the store in %s has format %" PRIu32 ", made by a newer version of causewayd; this one knows "
-		   "formats up to %" PRIu32 ": install the newer version again, or restore a backup made before it",
-		   s->dir, version, known);
+	           "the store in %s has format %" PRIu32
+	           ", made by a newer version of causewayd; this one knows "
+	           "formats up to %" PRIu32
+	           ": install the newer version again, or restore a backup made before it",
+	           s->dir, version, known);
 	return -ERR_UNSUPPORTED;
 }
 
-int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, size_t len, uint32_t to, struct buf *why)
+int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, size_t len,
+                uint32_t to, struct buf *why)
 {
 	uint32_t version = to;
 	int err = store_schema_get(s, txn, &version);
@@ -71,7 +75,9 @@ int migrate_run(struct store *s, MDB_txn *txn, const struct migration *list, siz
 			break;
 	}
 	if (err != 0)
-		buf_printf(why, "cannot bring the store in %s from format %" PRIu32 " to %" PRIu32 ": %s; nothing was changed",
-			   s->dir, version, to, err_text(err));
+		buf_printf(why,
+		           "cannot bring the store in %s from format %" PRIu32 " to %" PRIu32
+		           ": %s; nothing was changed",
+		           s->dir, version, to, err_text(err));
 	return err;
 }

@@ -17,7 +17,7 @@
 #define META_VERSION 1
 #define PAGE_MIN     256
 #define PAGE_MAX     65536
-#define NO_PAGE	     UINT64_MAX
+#define NO_PAGE      UINT64_MAX
 #define HEADER_SIZE  16
 #define NODE_SIZE    8
 #define DEPTH_MAX    32
@@ -43,7 +43,7 @@ struct meta_page { /* a page header and MDB_meta */
 struct page_file {
 	int fd;
 	uint64_t size, page_size, pages; /* pages: last used + 1 */
-	struct meta_page meta;		 /* the newer one */
+	struct meta_page meta;           /* the newer one */
 };
 
 static int read_at(int fd, uint64_t at, void *out, size_t n)
@@ -62,8 +62,8 @@ static bool meta_valid(const struct meta_page *m)
 {
 	uint32_t size = m->dbs[0].pad;
 
-	return m->magic == META_MAGIC && m->version == META_VERSION && size >= PAGE_MIN && size <= PAGE_MAX &&
-	       (size & (size - 1)) == 0;
+	return m->magic == META_MAGIC && m->version == META_VERSION && size >= PAGE_MIN &&
+	       size <= PAGE_MAX && (size & (size - 1)) == 0;
 }
 
 static bool root_valid(const struct meta_page *m, const struct db_head *db)
@@ -74,21 +74,26 @@ static bool root_valid(const struct meta_page *m, const struct db_head *db)
 static int read_metas(struct page_file *f, const char *path, struct buf *why)
 {
 	struct meta_page second;
+	uint64_t need;
 
 	if (read_at(f->fd, 0, &f->meta, sizeof(f->meta)) != 0 || !meta_valid(&f->meta) ||
-	    read_at(f->fd, f->meta.dbs[0].pad, &second, sizeof(second)) != 0 || !meta_valid(&second) ||
-	    second.dbs[0].pad != f->meta.dbs[0].pad) {
-		buf_printf(why, "%s is not a store, or its beginning was destroyed: restore a backup", path);
+	    read_at(f->fd, f->meta.dbs[0].pad, &second, sizeof(second)) != 0 ||
+	    !meta_valid(&second) || second.dbs[0].pad != f->meta.dbs[0].pad) {
+		buf_printf(why,
+		           "%s is not a store, or its beginning was destroyed: restore a backup",
+		           path);
 		return -ERR_CORRUPT;
 	}
 	if (second.txnid > f->meta.txnid)
 		f->meta = second;
 	f->page_size = f->meta.dbs[0].pad;
 	f->pages = f->meta.last_pg + 1;
+	need = f->pages * f->page_size;
 	if (f->pages < 2 || f->pages > f->size / f->page_size) {
 		buf_printf(why,
-			   "%s is cut off: it has %llu octets and should have at least %llu; restore a backup", path,
-			   (unsigned long long)f->size, (unsigned long long)(f->pages * f->page_size));
+		           "%s is cut off: it has %llu octets and should have at least %llu; "
+		           "restore a backup",
+		           path, (unsigned long long)f->size, (unsigned long long)need);
 		return -ERR_CORRUPT;
 	}
 	if (root_valid(&f->meta, &f->meta.dbs[0]) && root_valid(&f->meta, &f->meta.dbs[1]))
@@ -99,7 +104,7 @@ static int read_metas(struct page_file *f, const char *path, struct buf *why)
 
 static int open_file(struct page_file *f, const char *path, struct buf *why)
 {
-	struct stat st;
+	struct stat st = {.st_size = 0};
 	int err = 0;
 
 	f->fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -110,7 +115,8 @@ static int open_file(struct page_file *f, const char *path, struct buf *why)
 	}
 	if (err == 0) {
 		f->size = (uint64_t)st.st_size;
-		if (f->size > 0) /* an empty one is what a crash at the very first start leaves; LMDB starts anew */
+		if (f->size >
+		    0) /* an empty one is what a crash at the very first start leaves; LMDB starts anew */
 			err = read_metas(f, path, why);
 	}
 	if (err != 0 && f->fd >= 0) {
@@ -140,12 +146,12 @@ struct walker {
 	struct page_file f;
 	const char *path;
 	struct buf *why;
-	uint8_t *seen;			     /* a bit a page */
-	uint8_t *pages;			     /* DEPTH_MAX page buffers */
+	uint8_t *seen;  /* a bit a page */
+	uint8_t *pages; /* DEPTH_MAX page buffers */
 	struct frame frames[DEPTH_MAX];
-	struct db_head trees[TREES_MAX];     /* main first; the named ones are found in it */
+	struct db_head trees[TREES_MAX]; /* main first; the named ones are found in it */
 	size_t trees_len;
-	bool main_tree, free_tree;	     /* which one is being walked */
+	bool main_tree, free_tree; /* which one is being walked */
 	uint64_t visited, visited_max, nodes;
 };
 
@@ -173,7 +179,8 @@ static uint64_t load64(const uint8_t *p)
 
 static int bad_page(struct walker *w, uint64_t pgno, const char *what)
 {
-	buf_printf(w->why, "%s is damaged: page %llu %s; restore a backup", w->path, (unsigned long long)pgno, what);
+	buf_printf(w->why, "%s is damaged: page %llu %s; restore a backup", w->path,
+	           (unsigned long long)pgno, what);
 	return -ERR_CORRUPT;
 }
 
@@ -201,7 +208,9 @@ static bool nodes_fit(const struct walker *w, const uint8_t *page, unsigned coun
 			return false;
 		need = NODE_SIZE + (size_t)load16(n + 6);
 		if (leaf)
-			need += (load16(n + 4) & NODE_BIG) != 0 ? 8 : (size_t)load16(n) | (size_t)load16(n + 2) << 16;
+			need += (load16(n + 4) & NODE_BIG) != 0
+			                ? 8
+			                : (size_t)load16(n) | (size_t)load16(n + 2) << 16;
 		if (need > w->f.page_size - at)
 			return false;
 	}
@@ -221,10 +230,11 @@ static int enter(struct walker *w, unsigned level, uint64_t pgno, bool leaf)
 		return err;
 	lower = load16(page + 12);
 	upper = load16(page + 14);
-	if (load64(page) != pgno || (load16(page + 10) & PAGE_KIND) != (leaf ? PAGE_LEAF : PAGE_BRANCH))
+	if (load64(page) != pgno ||
+	    (load16(page + 10) & PAGE_KIND) != (leaf ? PAGE_LEAF : PAGE_BRANCH))
 		return bad_page(w, pgno, "is not what it should be");
-	if (lower < HEADER_SIZE + (leaf ? 2 : 4) || (lower & 1) != 0 || lower > upper || upper > w->f.page_size ||
-	    !nodes_fit(w, page, (lower - HEADER_SIZE) / 2u, leaf))
+	if (lower < HEADER_SIZE + (leaf ? 2 : 4) || (lower & 1) != 0 || lower > upper ||
+	    upper > w->f.page_size || !nodes_fit(w, page, (lower - HEADER_SIZE) / 2u, leaf))
 		return bad_page(w, pgno, "has broken contents");
 	w->frames[level] = (struct frame){.count = (lower - HEADER_SIZE) / 2u};
 	return 0;
@@ -267,7 +277,8 @@ static int claim_free(struct walker *w, const struct node *n)
 		if (done == 0) {
 			count = ids[i++];
 			if (count > n->data_len / 8 - 1)
-				return bad_page(w, w->f.meta.dbs[0].root, "leads to a broken list of free pages");
+				return bad_page(w, w->f.meta.dbs[0].root,
+				                "leads to a broken list of free pages");
 		}
 		for (; i < m && count > 0 && err == 0; i++, count--)
 			err = claim(w, ids[i]);
@@ -278,8 +289,8 @@ static int claim_free(struct walker *w, const struct node *n)
 static int visit_leaf(struct walker *w, const uint8_t *p)
 {
 	struct node n = {.data_len = (uint32_t)load16(p) | (uint32_t)load16(p + 2) << 16,
-			 .flags = load16(p + 4),
-			 .key_len = load16(p + 6)};
+	                 .flags = load16(p + 4),
+	                 .key_len = load16(p + 6)};
 	int err = 0;
 
 	n.data = p + NODE_SIZE + n.key_len;
@@ -290,7 +301,8 @@ static int visit_leaf(struct walker *w, const uint8_t *p)
 		return claim_free(w, &n);
 	if (err != 0 || (n.flags & (NODE_TREE | NODE_DUP)) == 0)
 		return err;
-	if (!w->main_tree || n.flags != NODE_TREE || n.data_len != sizeof(struct db_head) || w->trees_len == TREES_MAX)
+	if (!w->main_tree || n.flags != NODE_TREE || n.data_len != sizeof(struct db_head) ||
+	    w->trees_len == TREES_MAX)
 		return bad_page(w, w->f.meta.dbs[1].root, "leads to a table that cannot be");
 	memcpy(&w->trees[w->trees_len++], n.data, sizeof(struct db_head));
 	return 0;
@@ -324,7 +336,10 @@ static int walk_tree(struct walker *w, const struct db_head *db)
 			continue;
 		}
 		top++;
-		err = enter(w, top, load16(n) | (uint64_t)load16(n + 2) << 16 | (uint64_t)load16(n + 4) << 32, top == last);
+		err = enter(w, top,
+		            load16(n) | (uint64_t)load16(n + 2) << 16 |
+		                    (uint64_t)load16(n + 4) << 32,
+		            top == last);
 	}
 	if (err == 0 && w->nodes != db->entries)
 		return bad_page(w, db->root, "has another number of entries than it should");

@@ -41,7 +41,8 @@ int store_group_put(struct store_txn *t, const struct store_group *g)
 		return -ERR_TOO_BIG;
 	if (user.len > 0) {
 		err = index_get(t, INDEX_USERS, user, &owner);
-		if (err == 0 && (owner.len != name.len || memcmp(owner.ptr, name.ptr, name.len) != 0))
+		if (err == 0 &&
+		    (owner.len != name.len || memcmp(owner.ptr, name.ptr, name.len) != 0))
 			return -ERR_EXISTS;
 		if (err != 0 && err != -ERR_NOT_FOUND)
 			return err;
@@ -207,10 +208,12 @@ int store_operation_put(struct store_txn *t, const struct store_operation *o)
 	return err;
 }
 
-int store_request_get(struct store_txn *t, const char *principal, const char *request_id, struct store_request *out)
+int store_request_get(struct store_txn *t, const char *principal, const char *request_id,
+                      struct store_request *out)
 {
 	uint8_t key[RECORD_KEY_MAX];
-	int err = table_get(t, STORE_REQUESTS, span_of(key, record_key_request(principal, request_id, key)), out);
+	int err = table_get(t, STORE_REQUESTS,
+	                    span_of(key, record_key_request(principal, request_id, key)), out);
 
 	return err != 0 ? err : own_blob(&out->response, out->response_len);
 }
@@ -255,7 +258,8 @@ int store_setting_get(struct store_txn *t, const char *name, struct buf *out)
 int store_setting_put(struct store_txn *t, const char *name, struct span value, bool secret)
 {
 	struct store_setting s;
-	int err = table_get(t, STORE_SETTINGS, span_str(name), &s); /* for what a newer version keeps in it */
+	int err = table_get(t, STORE_SETTINGS, span_str(name),
+	                    &s); /* for what a newer version keeps in it */
 
 	if (value.len > SETTING_VALUE_MAX || !str_copy(s.name, sizeof(s.name), name))
 		err = -ERR_TOO_BIG;

@@ -13,7 +13,8 @@ void device_key_format(const struct device_key *k, char out[DEVICE_KEY_TEXT_MAX]
 {
 	guid_format(&k->guid, out);
 	if (k->instance > 0)
-		(void)snprintf(out + GUID_TEXT_LEN, DEVICE_KEY_TEXT_MAX - GUID_TEXT_LEN, "#%" PRIu16, k->instance);
+		(void)snprintf(out + GUID_TEXT_LEN, DEVICE_KEY_TEXT_MAX - GUID_TEXT_LEN,
+		               "#%" PRIu16, k->instance);
 }
 
 /* A number 1..65535 without leading zeros: one text a key. */
@@ -37,11 +38,13 @@ static int parse_instance(struct span text, uint16_t *out)
 int device_key_parse(struct span text, struct device_key *out)
 {
 	*out = (struct device_key){.instance = 0};
-	if (text.len < GUID_TEXT_LEN || guid_parse(span_of(text.ptr, GUID_TEXT_LEN), &out->guid) != 0)
+	if (text.len < GUID_TEXT_LEN ||
+	    guid_parse(span_of(text.ptr, GUID_TEXT_LEN), &out->guid) != 0)
 		return -ERR_INVALID;
 	if (text.len == GUID_TEXT_LEN)
 		return 0;
 	if (text.ptr[GUID_TEXT_LEN] != '#')
 		return -ERR_INVALID;
-	return parse_instance(span_of(text.ptr + GUID_TEXT_LEN + 1, text.len - GUID_TEXT_LEN - 1), &out->instance);
+	return parse_instance(span_of(text.ptr + GUID_TEXT_LEN + 1, text.len - GUID_TEXT_LEN - 1),
+	                      &out->instance);
 }

@@ -18,13 +18,13 @@ enum store_table {
 	STORE_TABLE_COUNT
 };
 
-#define NAME_MAX_LEN	 64   /* group and device names */
-#define SECRET_MAX_LEN	 128  /* passwords */
-#define LABELS_MAX	 32
-#define LABEL_KEY_MAX	 63
-#define LABEL_VALUE_MAX	 255
+#define NAME_MAX_LEN     64  /* group and device names */
+#define SECRET_MAX_LEN   128 /* passwords */
+#define LABELS_MAX       32
+#define LABEL_KEY_MAX    63
+#define LABEL_VALUE_MAX  255
 #define TOKEN_GROUPS_MAX 32
-#define EXTRA_MAX	 1024
+#define EXTRA_MAX        1024
 
 struct record_extra {
 	uint16_t len;
@@ -39,7 +39,7 @@ struct label {
 };
 
 struct credential {
-	char user[NAME_MAX_LEN + 1]; /* "": none */
+	char user[NAME_MAX_LEN + 1];       /* "": none */
 	char password[SECRET_MAX_LEN + 1]; /* sealed in the file */
 };
 
@@ -48,8 +48,8 @@ enum enroll_policy { ENROLL_ACCEPT = 1, ENROLL_HOLD = 2, ENROLL_REJECT = 3 };
 /* A group: who may enrol, and what its devices share. Key: name. */
 struct store_group {
 	char name[NAME_MAX_LEN + 1];
-	struct credential cira;	/* enrolment user and password; the user is unique among groups */
-	struct credential amt;	/* the devices' default AMT account */
+	struct credential cira; /* enrolment user and password; the user is unique among groups */
+	struct credential amt;  /* the devices' default AMT account */
 	enum enroll_policy enroll;
 	uint64_t created_ms, updated_ms;
 	struct record_extra extra;
@@ -73,8 +73,9 @@ struct store_device {
 	char name[NAME_MAX_LEN + 1]; /* friendly name, may be empty */
 	char group[NAME_MAX_LEN + 1];
 	enum device_state state;
-	struct credential cira; /* per-device CIRA credentials, once provisioned; empty: the group's */
-	struct credential amt;	/* per-device AMT account; empty user: the group's */
+	struct credential
+		cira; /* per-device CIRA credentials, once provisioned; empty: the group's */
+	struct credential amt;  /* per-device AMT account; empty user: the group's */
 	uint8_t pin_sha256[32]; /* of the 16993 certificate, pinned on first use */
 	bool pinned;
 	uint64_t created_ms, updated_ms;
@@ -111,7 +112,13 @@ struct store_audit {
 	struct record_extra extra;
 };
 
-enum operation_state { OPERATION_RUNNING = 1, OPERATION_DONE = 2, OPERATION_FAILED = 3, OPERATION_CANCELLED = 4, OPERATION_INTERRUPTED = 5 };
+enum operation_state {
+	OPERATION_RUNNING = 1,
+	OPERATION_DONE = 2,
+	OPERATION_FAILED = 3,
+	OPERATION_CANCELLED = 4,
+	OPERATION_INTERRUPTED = 5
+};
 
 /* A long-running operation. Key: id. result is a serialized message of the API (opaque here). */
 #define OPERATION_RESULT_MAX (64 * 1024)
@@ -124,7 +131,8 @@ struct store_operation {
 	uint32_t progress_done, progress_total;
 	uint64_t created_ms, updated_ms;
 	uint32_t result_len;
-	uint8_t *result; /* borrowed in put; from get: malloc'ed, the caller frees; in store_each borrowed */
+	uint8_t *
+		result; /* borrowed in put; from get: malloc'ed, the caller frees; in store_each borrowed */
 	struct record_extra extra;
 };
 
@@ -136,7 +144,8 @@ struct store_request {
 	char principal[96];
 	char request_id[64];
 	char method[96];
-	uint8_t request_sha256[32]; /* of the request without its id: the same id with other content is an error */
+	uint8_t request_sha256
+		[32]; /* of the request without its id: the same id with other content is an error */
 	enum request_state state;
 	uint64_t time_ms;
 	uint32_t status; /* gRPC code when DONE */

@@ -25,7 +25,8 @@ static int reseal(struct store_txn *t, enum store_table table, struct span key, 
 {
 	const struct family *f = family_of(table);
 	uint32_t oldest = UINT32_MAX;
-	struct record_input in = {.key = key, .value = value, .ring = &t->s->ring, .oldest = &oldest};
+	struct record_input in = {
+		.key = key, .value = value, .ring = &t->s->ring, .oldest = &oldest};
 	void *record = malloc(f->size);
 	struct buf out;
 	MDB_val k = val_of(key), v;
@@ -70,7 +71,7 @@ static int step(struct store_txn *t, struct rotation *r, MDB_val *v)
 static int reseal_some(struct store_txn *t, void *arg)
 {
 	struct rotation *r = arg;
-	MDB_val v;
+	MDB_val v = {.mv_size = 0};
 	int err = 0;
 
 	for (int i = 0; i < ROTATE_BATCH && err == 0; i++) {
@@ -93,8 +94,10 @@ static int reseal_table(struct store *s, enum store_table table, struct buf *why
 	while (err == 0 && !r.ended)
 		err = store_update(s, reseal_some, &r);
 	if (err != 0)
-		buf_printf(why, "cannot seal the %s again: %s; the old key is kept, run the rotation again after repair",
-			   store_table_names[table], err_text(err));
+		buf_printf(why,
+		           "cannot seal the %s again: %s; the old key is kept, run the rotation "
+		           "again after repair",
+		           store_table_names[table], err_text(err));
 	return err;
 }
 
@@ -113,9 +116,10 @@ static int prepare(struct store *s, struct buf *why)
 	if (!s->ring.external)
 		return seal_ring_add(&s->ring, why);
 	buf_printf(why,
-		   "the sealing key is a credential (%s): add a second \"key ID HEX\" line with a higher ID to it, restart, "
-		   "rotate, then remove the old line",
-		   s->ring.path);
+	           "the sealing key is a credential (%s): add a second \"key ID HEX\" line with a "
+	           "higher ID to it, restart, "
+	           "rotate, then remove the old line",
+	           s->ring.path);
 	return -ERR_PRECONDITION;
 }
 
@@ -138,6 +142,7 @@ int store_rotate_key(struct store *s, struct buf *why)
 		err = seal_ring_retire(&s->ring, why);
 	atomic_store(&s->rotating, false);
 	if (err != 0 && why->len == said)
-		buf_printf(why, "cannot rotate the sealing key: %s; the old one stays valid", err_text(err));
+		buf_printf(why, "cannot rotate the sealing key: %s; the old one stays valid",
+		           err_text(err));
 	return err;
 }

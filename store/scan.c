@@ -23,9 +23,9 @@ static int read_long_form(struct cur *c, uint8_t b, struct lead *l)
 {
 	static const uint8_t fixed[] = {
 		/* c0 nil, c1 never used, c2 c3 booleans, c4..c9 variable, ca cb floats, cc..d3 integers */
-		[0x0a] = 4, [0x0b] = 8,	 [0x0c] = 1, [0x0d] = 2, [0x0e] = 4, [0x0f] = 8, [0x10] = 1,
-		[0x11] = 2, [0x12] = 4,	 [0x13] = 8, [0x14] = 2, [0x15] = 3, [0x16] = 5, [0x17] = 9,
-		[0x18] = 17};
+		[0x0a] = 4, [0x0b] = 8, [0x0c] = 1, [0x0d] = 2, [0x0e] = 4,
+		[0x0f] = 8, [0x10] = 1, [0x11] = 2, [0x12] = 4, [0x13] = 8,
+		[0x14] = 2, [0x15] = 3, [0x16] = 5, [0x17] = 9, [0x18] = 17};
 
 	if (b == 0xc1)
 		return -ERR_CORRUPT;

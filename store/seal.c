@@ -23,7 +23,8 @@ int seal_ring_init(struct seal_ring *r, const char *opt, const char *dir)
 	pthread_rwlock_init(&r->lock, NULL);
 	if (opt != NULL)
 		return str_copy(r->path, sizeof(r->path), opt) ? 0 : -ERR_TOO_BIG;
-	if (credentials != NULL && file_path(r->path, sizeof(r->path), credentials, SEAL_CREDENTIAL) == 0 &&
+	if (credentials != NULL &&
+	    file_path(r->path, sizeof(r->path), credentials, SEAL_CREDENTIAL) == 0 &&
 	    access(r->path, F_OK) == 0) {
 		r->external = true;
 		return 0;
@@ -103,9 +104,10 @@ static int parse_file(struct seal_ring *r, struct span text, struct buf *why)
 
 		if (parse_line(r, span_of(text.ptr, n)) != 0) {
 			buf_printf(why,
-				   "line %d of the sealing key file %s is not \"key ID 64-hex-digits\" "
-				   "with an id of its own",
-				   number, r->path);
+			           "line %d of the sealing key file %s is not \"key ID "
+			           "64-hex-digits\" "
+			           "with an id of its own",
+			           number, r->path);
 			return -ERR_INVALID;
 		}
 		n += end != NULL ? 1 : 0;
@@ -159,7 +161,8 @@ static int write_file(const char *path, const struct seal_key *keys, size_t len,
 
 	buf_init(&text, SEAL_FILE_MAX);
 	(void)buf_reserve(&text, SEAL_FILE_MAX / 2); /* growing would leave copies behind */
-	buf_put_str(&text, "# Seals the secrets in the store. Keep a copy apart from the backups.\n");
+	buf_put_str(&text,
+	            "# Seals the secrets in the store. Keep a copy apart from the backups.\n");
 	for (size_t i = 0; i < len; i++) {
 		hex_encode(hex, span_of(keys[i].key, SEAL_KEY_SIZE));
 		buf_printf(&text, KEY_LINE_HEAD "%" PRIu32 " %s\n", keys[i].id, hex);

@@ -13,11 +13,11 @@
 #include <limits.h>
 #include <pthread.h>
 
-#define SEAL_KEYS_MAX	   8
-#define SEAL_FILE_MAX	   4096
-#define SEAL_ID_SIZE	   4
-#define SEAL_EXTRA	   (SEAL_ID_SIZE + SEAL_OVERHEAD)
-#define SEAL_CREDENTIAL	   "causeway-seal-key" /* in $CREDENTIALS_DIRECTORY */
+#define SEAL_KEYS_MAX      8
+#define SEAL_FILE_MAX      4096
+#define SEAL_ID_SIZE       4
+#define SEAL_EXTRA         (SEAL_ID_SIZE + SEAL_OVERHEAD)
+#define SEAL_CREDENTIAL    "causeway-seal-key" /* in $CREDENTIALS_DIRECTORY */
 #define SEAL_DEFAULT_NAME  "seal.key"
 #define SEAL_PLACE_KEY_MAX 128
 
@@ -65,6 +65,7 @@ bool seal_ring_has(struct seal_ring *r, uint32_t id);
 /* seal_value: writes plain.len + SEAL_EXTRA octets. */
 void seal_value(struct seal_ring *r, const struct seal_place *at, struct span plain, uint8_t *out);
 /* seal_open: writes sealed.len - SEAL_EXTRA octets. -ERR_CORRUPT: damaged, moved, or no such key. */
-int seal_open(struct seal_ring *r, const struct seal_place *at, struct span sealed, uint8_t *out) MUST_CHECK;
+int seal_open(struct seal_ring *r, const struct seal_place *at, struct span sealed,
+              uint8_t *out) MUST_CHECK;
 /* seal_id: the id of the key of a sealed value, 0 if it is too short. */
 uint32_t seal_id(struct span sealed);

@@ -13,13 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CANARY_KEY  "canary"
-#define CANARY_TEXT "causeway"
+#define CANARY_KEY   "canary"
+#define CANARY_TEXT  "causeway"
 #define CANARY_TABLE 0xff /* no table has this number */
-#define LOCK_SPACE  (64 * 1024) /* allocated for LMDB's lock file, which it maps: a full disk must not end in SIGBUS */
+/* Allocated for LMDB's lock file, which it maps: a full disk must not end in SIGBUS. */
+#define LOCK_SPACE 65536
 
-const char *const store_table_names[STORE_TABLE_COUNT] = {"groups",	"devices",  "tokens",  "audit",
-							  "operations", "requests", "settings"};
+const char *const store_table_names[STORE_TABLE_COUNT] = {
+	"groups", "devices", "tokens", "audit", "operations", "requests", "settings"};
 static const char *const index_names[INDEX_COUNT] = {"meta", "users", "times"};
 
 int store_err(int mdb_rc)
@@ -72,7 +73,8 @@ static int open_tables(struct store *s, bool create, struct buf *why)
 	for (size_t i = 0; i < STORE_TABLE_COUNT && err == 0; i++)
 		err = open_dbi(txn, store_table_names[i], create, &s->dbi[i]);
 	if (err == 0 && create)
-		err = migrate_run(s, txn, store_migrations, store_migrations_len, STORE_SCHEMA, why);
+		err = migrate_run(s, txn, store_migrations, store_migrations_len, STORE_SCHEMA,
+		                  why);
 	else if (err == 0) {
 		err = store_schema_get(s, txn, &version);
 		if (err == 0 && version > STORE_SCHEMA)
@@ -95,7 +97,10 @@ static int open_or_make_tables(struct store *s, struct buf *why)
 		return err;
 	if (!s->read_only)
 		return open_tables(s, true, why);
-	buf_printf(why, "the store in %s is empty, or of another format than this version's: start causewayd on it once", s->dir);
+	buf_printf(why,
+	           "the store in %s is empty, or of another format than this version's: start "
+	           "causewayd on it once",
+	           s->dir);
 	return -ERR_PRECONDITION;
 }
 
@@ -149,7 +154,10 @@ static void say_in_use(int fd, const char *dir, struct buf *why)
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strspn(pid, "0123456789")] = '\0';
 	if (pid[0] != '\0')
-		buf_printf(why, "the store in %s is in use by pid %s: stop that process, or use another data folder", dir, pid);
+		buf_printf(why,
+		           "the store in %s is in use by pid %s: stop that process, or use another "
+		           "data folder",
+		           dir, pid);
 	else
 		buf_printf(why, "the store in %s is in use by another process", dir);
 }
@@ -181,7 +189,7 @@ static int reserve_lock_file(const char *path, struct buf *why)
 {
 	static const uint8_t zeros[4096];
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	struct stat st;
+	struct stat st = {.st_blocks = 0};
 	int err = 0;
 
 	if (fd < 0 || fstat(fd, &st) != 0)
@@ -222,8 +230,9 @@ static int canary_read(struct store *s, uint32_t *id)
 	err = store_err(mdb_get(txn, s->index[INDEX_META], &k, &v));
 	if (err == 0) {
 		*id = seal_id(span_of_val(v));
-		err = v.mv_size == sizeof(plain) + SEAL_EXTRA ? seal_open(&s->ring, &at, span_of_val(v), plain) :
-								-ERR_CORRUPT;
+		err = v.mv_size == sizeof(plain) + SEAL_EXTRA
+		              ? seal_open(&s->ring, &at, span_of_val(v), plain)
+		              : -ERR_CORRUPT;
 	}
 	mdb_txn_abort(txn);
 	return err;
@@ -264,17 +273,23 @@ static int open_keys(struct store *s, struct buf *why)
 	err = canary_read(s, &id);
 	if (err == -ERR_NOT_FOUND)
 		return adopt_key(s, why);
-	if (err == 0 || err != -ERR_CORRUPT)
+	if (err != -ERR_CORRUPT)
 		return err;
 	if (seal_ring_newest(&s->ring) == 0)
-		buf_printf(why, "the secrets of the store in %s are sealed with key %u, but there is no key file %s: put it back", s->dir,
-			   id, s->ring.path);
+		buf_printf(why,
+		           "the secrets of the store in %s are sealed with key %u, but there is no "
+		           "key file %s: put it back",
+		           s->dir, id, s->ring.path);
 	else if (!seal_ring_has(&s->ring, id))
-		buf_printf(why, "the secrets of the store in %s are sealed with key %u, which is not in %s: put that key back", s->dir,
-			   id, s->ring.path);
+		buf_printf(why,
+		           "the secrets of the store in %s are sealed with key %u, which is not in "
+		           "%s: put that key back",
+		           s->dir, id, s->ring.path);
 	else
-		buf_printf(why, "the key in %s is not the one that sealed the store in %s: put the right key file back",
-			   s->ring.path, s->dir);
+		buf_printf(why,
+		           "the key in %s is not the one that sealed the store in %s: put the "
+		           "right key file back",
+		           s->ring.path, s->dir);
 	return -ERR_DENIED;
 }
 
@@ -315,8 +330,10 @@ static int open_files(struct store *s, const struct store_opts *opts, struct buf
 	char env[PATH_MAX], lock[PATH_MAX], mdb_lock[PATH_MAX];
 	int err = 0;
 
-	if (!str_copy(s->dir, sizeof(s->dir), opts->dir) || file_path(env, sizeof(env), s->dir, "store") != 0 ||
-	    file_path(lock, sizeof(lock), env, "pid") != 0 || file_path(mdb_lock, sizeof(mdb_lock), env, "lock.mdb") != 0 ||
+	if (!str_copy(s->dir, sizeof(s->dir), opts->dir) ||
+	    file_path(env, sizeof(env), s->dir, "store") != 0 ||
+	    file_path(lock, sizeof(lock), env, "pid") != 0 ||
+	    file_path(mdb_lock, sizeof(mdb_lock), env, "lock.mdb") != 0 ||
 	    file_path(s->data_path, sizeof(s->data_path), env, "data.mdb") != 0 ||
 	    seal_ring_init(&s->ring, opts->key_file, s->dir) != 0) {
 		buf_printf(why, "the path of the data folder is too long");
@@ -336,7 +353,8 @@ static int open_files(struct store *s, const struct store_opts *opts, struct buf
 	if (err == -ERR_NOT_FOUND && s->read_only)
 		buf_printf(why, "there is no store in %s", s->dir);
 	if (err == 0 || (err == -ERR_NOT_FOUND && !s->read_only))
-		err = store_env_open(s, env, opts->map_size != 0 ? opts->map_size : STORE_MAP_SIZE, why);
+		err = store_env_open(s, env, opts->map_size != 0 ? opts->map_size : STORE_MAP_SIZE,
+		                     why);
 	return err != 0 ? err : open_keys(s, why);
 }
 

@@ -13,10 +13,11 @@ struct store;
 struct store_txn;
 
 struct store_opts {
-	const char *dir;	/* made with mode 0700 if missing; the environment is dir/store */
-	const char *key_file;	/* sealing keys; NULL: $CREDENTIALS_DIRECTORY/causeway-seal-key if there, else dir/seal.key (made at first start, 0600) */
-	uint64_t map_size;	/* 0: 64 GiB (sparse) */
-	bool read_only;		/* --check and tools */
+	const char *dir; /* made with mode 0700 if missing; the environment is dir/store */
+	const char *
+		key_file; /* sealing keys; NULL: $CREDENTIALS_DIRECTORY/causeway-seal-key if there, else dir/seal.key (made at first start, 0600) */
+	uint64_t map_size; /* 0: 64 GiB (sparse) */
+	bool read_only;    /* --check and tools */
 };
 
 /*
@@ -64,7 +65,8 @@ int store_group_get(struct store_txn *t, const char *name, struct store_group *o
 int store_group_put(struct store_txn *t, const struct store_group *g) MUST_CHECK;
 int store_group_delete(struct store_txn *t, const char *name) MUST_CHECK;
 
-int store_device_get(struct store_txn *t, const struct device_key *k, struct store_device *out) MUST_CHECK;
+int store_device_get(struct store_txn *t, const struct device_key *k,
+                     struct store_device *out) MUST_CHECK;
 int store_device_put(struct store_txn *t, const struct store_device *d) MUST_CHECK;
 int store_device_delete(struct store_txn *t, const struct device_key *k) MUST_CHECK;
 
@@ -78,22 +80,26 @@ int store_token_delete(struct store_txn *t, const char *id) MUST_CHECK;
 #define STORE_AUDIT_MAX 1000000
 int store_audit_append(struct store_txn *t, struct store_audit *a) MUST_CHECK;
 
-int store_operation_get(struct store_txn *t, const char *id, struct store_operation *out) MUST_CHECK;
+int store_operation_get(struct store_txn *t, const char *id,
+                        struct store_operation *out) MUST_CHECK;
 int store_operation_put(struct store_txn *t, const struct store_operation *o) MUST_CHECK;
 
 /* Ended operations are trimmed STORE_OPERATION_KEEP_MS after updated_ms, or when there are more operations than STORE_OPERATIONS_MAX. */
 #define STORE_OPERATION_KEEP_MS (7ull * 24 * 3600 * 1000)
-#define STORE_OPERATIONS_MAX 100000
-#define STORE_REQUESTS_MAX 1000000 /* beyond, the oldest are trimmed even within STORE_REQUEST_KEEP_MS */
+#define STORE_OPERATIONS_MAX    100000
+#define STORE_REQUESTS_MAX \
+	1000000 /* beyond, the oldest are trimmed even within STORE_REQUEST_KEEP_MS */
 
 /* Request ids (kept STORE_REQUEST_KEEP_MS; older ones are trimmed by the writer). response is borrowed in put, owned by the caller's buf in get. */
 #define STORE_REQUEST_KEEP_MS (24ull * 3600 * 1000)
-int store_request_get(struct store_txn *t, const char *principal, const char *request_id, struct store_request *out) MUST_CHECK;
+int store_request_get(struct store_txn *t, const char *principal, const char *request_id,
+                      struct store_request *out) MUST_CHECK;
 int store_request_put(struct store_txn *t, const struct store_request *r) MUST_CHECK;
 
 /* Settings: small values by name ("api.cursor_key", ...). secret ones are sealed. */
 int store_setting_get(struct store_txn *t, const char *name, struct buf *out) MUST_CHECK;
-int store_setting_put(struct store_txn *t, const char *name, struct span value, bool secret) MUST_CHECK;
+int store_setting_put(struct store_txn *t, const char *name, struct span value,
+                      bool secret) MUST_CHECK;
 
 /*
  * store_each: calls fn for records of a table in key order, starting after the key `after` (empty: from the start), or backwards from before
@@ -102,7 +108,8 @@ int store_setting_put(struct store_txn *t, const char *name, struct span value, 
  * (store_stats.damaged) and skipped: one bad record must not hide the others. get tells -ERR_CORRUPT for it.
  */
 typedef int store_each_fn(void *arg, struct span key, const void *record);
-int store_each(struct store_txn *t, enum store_table table, struct span after, bool reverse, store_each_fn *fn, void *arg) MUST_CHECK;
+int store_each(struct store_txn *t, enum store_table table, struct span after, bool reverse,
+               store_each_fn *fn, void *arg) MUST_CHECK;
 
 /* store_backup: a consistent copy of the environment (compacted) into the new file path, while running. Calling thread blocks: not on a loop. */
 int store_backup(struct store *s, const char *path, struct buf *why) MUST_CHECK;
@@ -116,6 +123,8 @@ int store_restore(const char *backup, const char *dir, struct buf *why) MUST_CHE
 int store_rotate_key(struct store *s, struct buf *why) MUST_CHECK;
 
 struct store_stats {
-	uint64_t commits, updates, failed_commits, queue_depth, queue_depth_max, commit_us_sum, commit_us_last, file_bytes, refused, damaged; /* damaged: reads of records that could not be decoded */
+	uint64_t commits, updates, failed_commits, queue_depth, queue_depth_max, commit_us_sum,
+		commit_us_last, file_bytes, refused,
+		damaged; /* damaged: reads of records that could not be decoded */
 };
 void store_stats_read(const struct store *s, struct store_stats *out);

@@ -6,17 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-int table_decode(struct store *s, enum store_table table, struct span key, struct span value, void *out)
+int table_decode(struct store *s, enum store_table table, struct span key, struct span value,
+                 void *out)
 {
-	const struct record_input in = {
-		.key = key, .value = value, .ring = seal_ring_newest(&s->ring) != 0 ? &s->ring : NULL};
+	const struct record_input in = {.key = key,
+	                                .value = value,
+	                                .ring = seal_ring_newest(&s->ring) != 0 ? &s->ring : NULL};
 	char hex[2 * RECORD_KEY_MAX + 1];
 	int err = record_decode(family_of(table), &in, out);
 
 	if (err == -ERR_CORRUPT) {
 		atomic_fetch_add(&s->damaged, 1);
 		hex_encode(hex, span_of(key.ptr, MIN(key.len, (size_t)RECORD_KEY_MAX)));
-		log_event(LOG_ERROR, "store_record_damaged", LOG_STR("table", store_table_names[table]), LOG_STR("key", hex));
+		log_event(LOG_ERROR, "store_record_damaged",
+		          LOG_STR("table", store_table_names[table]), LOG_STR("key", hex));
 	}
 	return err;
 }
@@ -75,7 +78,8 @@ int index_put(struct store_txn *t, enum store_index index, struct span key, stru
 {
 	MDB_val k = val_of(key), v = val_of(value);
 
-	return t->writable ? store_err(mdb_put(t->mdb, t->s->index[index], &k, &v, 0)) : -ERR_READONLY;
+	return t->writable ? store_err(mdb_put(t->mdb, t->s->index[index], &k, &v, 0))
+	                   : -ERR_READONLY;
 }
 
 int index_delete(struct store_txn *t, enum store_index index, struct span key)
@@ -116,8 +120,8 @@ static int seek(MDB_cursor *c, struct span after, bool reverse, MDB_val *k, MDB_
 	return rc;
 }
 
-int store_each(struct store_txn *t, enum store_table table, struct span after, bool reverse, store_each_fn *fn,
-	       void *arg)
+int store_each(struct store_txn *t, enum store_table table, struct span after, bool reverse,
+               store_each_fn *fn, void *arg)
 {
 	const struct family *f = family_of(table);
 	void *record = malloc(f->size);

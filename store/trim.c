@@ -16,9 +16,9 @@ static void keep_of(const struct store *s, struct keep out[2])
 	uint64_t now = (uint64_t)clock_wall_ms();
 
 	out[0] = (struct keep){STORE_REQUESTS, s->limits.requests_max,
-			       now - MIN(now, s->limits.request_keep_ms)};
+	                       now - MIN(now, s->limits.request_keep_ms)};
 	out[1] = (struct keep){STORE_OPERATIONS, s->limits.operations_max,
-			       now - MIN(now, s->limits.operation_keep_ms)};
+	                       now - MIN(now, s->limits.operation_keep_ms)};
 }
 
 static uint64_t entries(struct store_txn *t, MDB_dbi dbi)

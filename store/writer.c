@@ -81,8 +81,8 @@ static int blame(const struct store *s, int err)
 		return err;
 	if (statvfs(s->data_path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < NO_SPACE_BELOW)
 		return -ERR_NO_SPACE;
-	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && stat(s->data_path, &st) == 0 &&
-	    (uint64_t)st.st_size + NO_SPACE_BELOW > limit.rlim_cur)
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+	    stat(s->data_path, &st) == 0 && (uint64_t)st.st_size + NO_SPACE_BELOW > limit.rlim_cur)
 		return -ERR_NO_SPACE;
 	return err;
 }
@@ -92,11 +92,12 @@ static void set_write_err(struct store *s, int err)
 	int old = atomic_exchange(&s->write_err, err);
 
 	if (err != 0)
-		s->retry_us = clock_mono_us() + STORE_RETRY_MS * 1000;
+		s->retry_us = clock_mono_us() + STORE_RETRY_MS * 1000ull;
 	if (old == err)
 		return;
 	if (err != 0)
-		log_event(LOG_ERROR, "store_read_only", LOG_ERR("why", err), LOG_STR("file", s->data_path));
+		log_event(LOG_ERROR, "store_read_only", LOG_ERR("why", err),
+		          LOG_STR("file", s->data_path));
 	else
 		log_event(LOG_INFO, "store_writable_again", LOG_STR("file", s->data_path));
 }

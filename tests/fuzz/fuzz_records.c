@@ -56,10 +56,13 @@ static void check(enum store_table table, struct record_input *in, struct seal_r
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct seal_ring ring = {.lock = PTHREAD_RWLOCK_INITIALIZER, .len = 1, .keys = {{.id = 1, .key = {1, 2, 3}}}};
+	static struct seal_ring ring = {.lock = PTHREAD_RWLOCK_INITIALIZER,
+	                                .len = 1,
+	                                .keys = {{.id = 1, .key = {1, 2, 3}}}};
 	struct record_input in = {.ring = &ring};
 
-	if (size < 2 || data[0] >= STORE_TABLE_COUNT || data[1] > MIN(size - 2, (size_t)RECORD_KEY_MAX))
+	if (size < 2 || data[0] >= STORE_TABLE_COUNT ||
+	    data[1] > MIN(size - 2, (size_t)RECORD_KEY_MAX))
 		return 0;
 	in.key = span_of(data + 2, data[1]);
 	in.value = span_of(data + 2 + data[1], size - 2 - data[1]);

@@ -44,9 +44,13 @@ static int decode_token(const char *bytes, size_t n, struct store_token *out)
 	return decode(STORE_TOKENS, span_str("0123456789abcdef"), span_of(bytes, n), out);
 }
 
-#define ID   "\x01\xb0" "0123456789abcdef"
-#define HASH "\x02\xc4\x20" "01234567890123456789012345678901"
-#define ROLE "\x04\x01"
+#define ID         \
+	"\x01\xb0" \
+	"0123456789abcdef"
+#define HASH           \
+	"\x02\xc4\x20" \
+	"01234567890123456789012345678901"
+#define ROLE         "\x04\x01"
 #define TOKEN(bytes) bytes, sizeof(bytes) - 1
 
 static void test_a_minimal_record_and_its_defects(void **state)
@@ -57,30 +61,51 @@ static void test_a_minimal_record_and_its_defects(void **state)
 		int err;
 	} cases[] = {
 		{"minimal", TOKEN("\x92\x01\x83" ID HASH ROLE), 0},
-		{"integers in wider forms", TOKEN("\xdc\x00\x02\xcc\x01\xdf\x00\x00\x00\x03" ID HASH "\xcd\x00\x04\xce\x00\x00\x00\x01"), 0},
+		{"integers in wider forms",
+	         TOKEN("\xdc\x00\x02\xcc\x01\xdf\x00\x00\x00\x03" ID HASH
+	               "\xcd\x00\x04\xce\x00\x00\x00\x01"),
+	         0},
 		{"empty", TOKEN(""), -ERR_CORRUPT},
 		{"not an array", TOKEN("\x83" ID HASH ROLE), -ERR_CORRUPT},
 		{"array of one", TOKEN("\x91\x01"), -ERR_CORRUPT},
 		{"newer version", TOKEN("\x92\x02\x83" ID HASH ROLE), -ERR_CORRUPT},
-		{"version as text", TOKEN("\x92\xa1" "1\x83" ID HASH ROLE), -ERR_CORRUPT},
+		{"version as text",
+	         TOKEN("\x92\xa1"
+	               "1\x83" ID HASH ROLE),
+	         -ERR_CORRUPT},
 		{"map missing", TOKEN("\x92\x01\x01"), -ERR_CORRUPT},
 		{"role missing", TOKEN("\x92\x01\x82" ID HASH), -ERR_CORRUPT},
 		{"hash missing", TOKEN("\x92\x01\x82" ID ROLE), -ERR_CORRUPT},
 		{"hash short", TOKEN("\x92\x01\x83" ID "\x02\xc4\x01x" ROLE), -ERR_CORRUPT},
-		{"hash as text", TOKEN("\x92\x01\x83" ID "\x02\xd9\x20" "01234567890123456789012345678901" ROLE), -ERR_CORRUPT},
+		{"hash as text",
+	         TOKEN("\x92\x01\x83" ID "\x02\xd9\x20"
+	               "01234567890123456789012345678901" ROLE),
+	         -ERR_CORRUPT},
 		{"role 0", TOKEN("\x92\x01\x83" ID HASH "\x04\x00"), -ERR_CORRUPT},
 		{"role 4", TOKEN("\x92\x01\x83" ID HASH "\x04\x04"), -ERR_CORRUPT},
 		{"role negative", TOKEN("\x92\x01\x83" ID HASH "\x04\xff"), -ERR_CORRUPT},
 		{"role true", TOKEN("\x92\x01\x83" ID HASH "\x04\xc3"), -ERR_CORRUPT},
-		{"role as float", TOKEN("\x92\x01\x83" ID HASH "\x04\xca\x3f\x80\x00\x00"), -ERR_CORRUPT},
+		{"role as float", TOKEN("\x92\x01\x83" ID HASH "\x04\xca\x3f\x80\x00\x00"),
+	         -ERR_CORRUPT},
 		{"key as text", TOKEN("\x92\x01\x84" ID HASH ROLE "\xa1x\x01"), -ERR_CORRUPT},
 		{"key negative", TOKEN("\x92\x01\x84" ID HASH ROLE "\xff\x01"), -ERR_CORRUPT},
 		{"twice the same key", TOKEN("\x92\x01\x84" ID HASH ROLE ROLE), -ERR_CORRUPT},
-		{"another record's key", TOKEN("\x92\x01\x83\x01\xb0" "0123456789abcdee" HASH ROLE), -ERR_CORRUPT},
-		{"id too long", TOKEN("\x92\x01\x83\x01\xb1" "0123456789abcdefg" HASH ROLE), -ERR_CORRUPT},
-		{"NUL in a text", TOKEN("\x92\x01\x84" ID HASH ROLE "\x03\xa2" "a\0"), -ERR_CORRUPT},
-		{"groups as map", TOKEN("\x92\x01\x84" ID HASH ROLE "\x05\x81\x01\x01"), -ERR_CORRUPT},
-		{"group as number", TOKEN("\x92\x01\x84" ID HASH ROLE "\x05\x91\x01"), -ERR_CORRUPT},
+		{"another record's key",
+	         TOKEN("\x92\x01\x83\x01\xb0"
+	               "0123456789abcdee" HASH ROLE),
+	         -ERR_CORRUPT},
+		{"id too long",
+	         TOKEN("\x92\x01\x83\x01\xb1"
+	               "0123456789abcdefg" HASH ROLE),
+	         -ERR_CORRUPT},
+		{"NUL in a text",
+	         TOKEN("\x92\x01\x84" ID HASH ROLE "\x03\xa2"
+	               "a\0"),
+	         -ERR_CORRUPT},
+		{"groups as map", TOKEN("\x92\x01\x84" ID HASH ROLE "\x05\x81\x01\x01"),
+	         -ERR_CORRUPT},
+		{"group as number", TOKEN("\x92\x01\x84" ID HASH ROLE "\x05\x91\x01"),
+	         -ERR_CORRUPT},
 		{"time as nil", TOKEN("\x92\x01\x84" ID HASH ROLE "\x06\xc0"), -ERR_CORRUPT},
 		{"bytes behind", TOKEN("\x92\x01\x83" ID HASH ROLE "\x00"), -ERR_CORRUPT},
 		{"cut off", TOKEN("\x92\x01\x84" ID HASH ROLE), -ERR_CORRUPT},
@@ -98,9 +123,12 @@ static void test_a_minimal_record_and_its_defects(void **state)
 static void test_unknown_keys_survive_a_rewrite(void **state)
 {
 	/* 100: {"a": [1, -2, nil]}, 200: 1.5, 4294967296: bin */
-	static const char bytes[] = "\x92\x01\x86" ID "\x64\x81\xa1" "a\x93\x01\xfe\xc0" HASH
-				    "\xcc\xc8\xcb\x3f\xf8\0\0\0\0\0\0" ROLE "\xcf\0\0\0\1\0\0\0\0\xc4\x02hi";
-	static const char kept[] = "\x64\x81\xa1" "a\x93\x01\xfe\xc0\xcc\xc8\xcb\x3f\xf8\0\0\0\0\0\0\xcf\0\0\0\1\0\0\0\0\xc4\x02hi";
+	static const char bytes[] = "\x92\x01\x86" ID "\x64\x81\xa1"
+				    "a\x93\x01\xfe\xc0" HASH "\xcc\xc8\xcb\x3f\xf8\0\0\0\0\0\0" ROLE
+				    "\xcf\0\0\0\1\0\0\0\0\xc4\x02hi";
+	static const char kept[] =
+		"\x64\x81\xa1"
+		"a\x93\x01\xfe\xc0\xcc\xc8\xcb\x3f\xf8\0\0\0\0\0\0\xcf\0\0\0\1\0\0\0\0\xc4\x02hi";
 	struct store_token t, again;
 	struct buf out;
 
@@ -125,7 +153,8 @@ static void test_too_many_unknown_keys_are_not_lost_silently(void **state)
 
 	(void)state;
 	buf_init(&in, 4000);
-	buf_put(&in, "\x92\x01\x84" ID HASH ROLE "\x64\xc5\x04\x00", sizeof("\x92\x01\x84" ID HASH ROLE "\x64\xc5\x04\x00") - 1);
+	buf_put(&in, "\x92\x01\x84" ID HASH ROLE "\x64\xc5\x04\x00",
+	        sizeof("\x92\x01\x84" ID HASH ROLE "\x64\xc5\x04\x00") - 1);
 	for (int i = 0; i < 1024; i++)
 		buf_put_u8(&in, 7);
 	assert_int_equal(decode_token((const char *)in.data, in.len, &t), 0);
@@ -164,13 +193,44 @@ static void test_the_scan_knows_every_form(void **state)
 		const char *head;
 		size_t head_len, rest;
 	} forms[] = {
-		{"\x7f", 1, 0},	 {"\xe0", 1, 0},  {"\x80", 1, 0}, {"\x81", 1, 2},  {"\x90", 1, 0},  {"\x9f", 1, 15},
-		{"\xa0", 1, 0},	 {"\xbf", 1, 31}, {"\xc0", 1, 0}, {"\xc2", 1, 0},  {"\xc3", 1, 0},  {"\xc4\x03", 2, 3},
-		{"\xc5\x01\x00", 3, 256}, {"\xc6\0\0\x01\x00", 5, 256}, {"\xc7\x03", 2, 4}, {"\xc8\x01\x00", 3, 257},
-		{"\xc9\0\0\x01\x00", 5, 257}, {"\xca", 1, 4}, {"\xcb", 1, 8}, {"\xcc", 1, 1}, {"\xcd", 1, 2}, {"\xce", 1, 4},
-		{"\xcf", 1, 8}, {"\xd0", 1, 1}, {"\xd1", 1, 2}, {"\xd2", 1, 4}, {"\xd3", 1, 8}, {"\xd4", 1, 2},
-		{"\xd5", 1, 3}, {"\xd6", 1, 5}, {"\xd7", 1, 9}, {"\xd8", 1, 17}, {"\xd9\x03", 2, 3}, {"\xda\x01\x00", 3, 256},
-		{"\xdb\0\0\x01\x00", 5, 256}, {"\xdc\0\x03", 3, 3}, {"\xdd\0\0\0\x03", 5, 3}, {"\xde\0\x03", 3, 6},
+		{"\x7f", 1, 0},
+		{"\xe0", 1, 0},
+		{"\x80", 1, 0},
+		{"\x81", 1, 2},
+		{"\x90", 1, 0},
+		{"\x9f", 1, 15},
+		{"\xa0", 1, 0},
+		{"\xbf", 1, 31},
+		{"\xc0", 1, 0},
+		{"\xc2", 1, 0},
+		{"\xc3", 1, 0},
+		{"\xc4\x03", 2, 3},
+		{"\xc5\x01\x00", 3, 256},
+		{"\xc6\0\0\x01\x00", 5, 256},
+		{"\xc7\x03", 2, 4},
+		{"\xc8\x01\x00", 3, 257},
+		{"\xc9\0\0\x01\x00", 5, 257},
+		{"\xca", 1, 4},
+		{"\xcb", 1, 8},
+		{"\xcc", 1, 1},
+		{"\xcd", 1, 2},
+		{"\xce", 1, 4},
+		{"\xcf", 1, 8},
+		{"\xd0", 1, 1},
+		{"\xd1", 1, 2},
+		{"\xd2", 1, 4},
+		{"\xd3", 1, 8},
+		{"\xd4", 1, 2},
+		{"\xd5", 1, 3},
+		{"\xd6", 1, 5},
+		{"\xd7", 1, 9},
+		{"\xd8", 1, 17},
+		{"\xd9\x03", 2, 3},
+		{"\xda\x01\x00", 3, 256},
+		{"\xdb\0\0\x01\x00", 5, 256},
+		{"\xdc\0\x03", 3, 3},
+		{"\xdd\0\0\0\x03", 5, 3},
+		{"\xde\0\x03", 3, 6},
 		{"\xdf\0\0\0\x03", 5, 6},
 	};
 	uint8_t bytes[300];
@@ -214,7 +274,8 @@ static void test_every_flipped_bit_of_a_secret_is_noticed(void **state)
 	at = (size_t)((uint8_t *)memmem(value.data, value.len, "\x05\xc4\xc0", 3) - value.data) + 3;
 	for (size_t i = at; i < at + 192; i++) {
 		value.data[i] ^= 0x10;
-		assert_int_equal(decode(STORE_GROUPS, span_str(g.name), buf_span(&value), &got), -ERR_CORRUPT);
+		assert_int_equal(decode(STORE_GROUPS, span_str(g.name), buf_span(&value), &got),
+		                 -ERR_CORRUPT);
 		assert_int_equal(got.cira.password[0], 0); /* nothing stays behind after an error */
 		value.data[i] ^= 0x10;
 	}
@@ -231,13 +292,16 @@ static void test_a_secret_cannot_be_moved(void **state)
 	seal_value(&ring, &at, span_of(plain, sizeof(plain)), sealed);
 	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain), 0);
 	at.table = 2;
-	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain), -ERR_CORRUPT);
+	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain),
+	                 -ERR_CORRUPT);
 	at.table = 1;
 	at.field = 3;
-	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain), -ERR_CORRUPT);
+	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain),
+	                 -ERR_CORRUPT);
 	at.field = 2;
 	at.key = span_str("kez");
-	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain), -ERR_CORRUPT);
+	assert_int_equal(seal_open(&ring, &at, span_of(sealed, sizeof(sealed)), plain),
+	                 -ERR_CORRUPT);
 	at.key = span_str("key");
 	for (size_t n = 0; n < SEAL_EXTRA + 2; n++)
 		assert_int_equal(seal_open(&ring, &at, span_of(sealed, n), plain), -ERR_CORRUPT);
@@ -254,7 +318,8 @@ static void test_the_length_of_a_password_is_not_told(void **state)
 	buf_init(&b, RECORD_SIZE_MAX);
 	assert_true(str_copy(g.amt.password, sizeof(g.amt.password), "1"));
 	assert_int_equal(record_encode(family_of(STORE_GROUPS), &g, &ring, &a), 0);
-	assert_true(str_copy(g.amt.password, sizeof(g.amt.password), "1234567890123456789012345678901"));
+	assert_true(str_copy(g.amt.password, sizeof(g.amt.password),
+	                     "1234567890123456789012345678901"));
 	assert_int_equal(record_encode(family_of(STORE_GROUPS), &g, &ring, &b), 0);
 	assert_int_equal(a.len, b.len);
 	buf_free(&a);
@@ -276,7 +341,9 @@ static void test_mutants_do_no_harm(void **state)
 	buf_init(&value, RECORD_SIZE_MAX);
 	assert_int_equal(record_encode(family_of(STORE_DEVICES), &d, &ring, &value), 0);
 	for (size_t cut = 0; cut < value.len; cut++)
-		assert_int_equal(decode(STORE_DEVICES, span_of(key, n), span_of(value.data, cut), &got), -ERR_CORRUPT);
+		assert_int_equal(
+			decode(STORE_DEVICES, span_of(key, n), span_of(value.data, cut), &got),
+			-ERR_CORRUPT);
 	for (size_t i = 0; i < value.len; i++)
 		for (unsigned bit = 0; bit < 8; bit++) {
 			value.data[i] ^= (uint8_t)(1u << bit);

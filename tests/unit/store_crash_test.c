@@ -220,7 +220,8 @@ static void test_a_file_size_limit_is_no_space(void **state)
 	store_stats_read(home.s, &st);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small = old;
-	small.rlim_cur = st.file_bytes + 1000000; /* not a multiple of a page: the last write is cut short */
+	small.rlim_cur =
+		st.file_bytes + 1000000; /* not a multiple of a page: the last write is cut short */
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	end = fill_disk(0);
 	assert_true(end > 100);
@@ -237,7 +238,8 @@ static void test_a_file_size_limit_is_no_space(void **state)
 /* A file system of its own that can be filled. False: not permitted. */
 static bool mount_small(const char *dir)
 {
-	return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("none", dir, "tmpfs", 0, "size=3m,mode=0700") == 0;
 }
 
@@ -262,7 +264,8 @@ static void test_a_full_disk(void **state)
 	store_close(home.s);
 	home.s = NULL;
 	if (!mount_small(home.dir)) {
-		print_message("a small tmpfs cannot be mounted: not permitted (%s)\n", strerror(errno));
+		print_message("a small tmpfs cannot be mounted: not permitted (%s)\n",
+		              strerror(errno));
 		skip();
 	}
 	(void)snprintf(dir, sizeof(dir), "%s", home.dir);

@@ -49,7 +49,8 @@ static void start_writers(void *arg)
 
 	for (unsigned i = 0; i < FIBERS; i++) {
 		bases[i] = i * EACH;
-		assert_non_null(fiber_spawn("writer", write_in_fiber, &bases[i], FIBER_NO_DEADLINE));
+		assert_non_null(
+			fiber_spawn("writer", write_in_fiber, &bases[i], FIBER_NO_DEADLINE));
 	}
 }
 

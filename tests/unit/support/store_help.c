@@ -197,3 +197,82 @@ void fill_request(struct store_request *r, unsigned n, bool full)
 	}
 	fill_extra(&r->extra, full);
 }
+
+int put_groups(struct store_txn *t, void *arg)
+{
+	const struct range *r = arg;
+	struct store_group g;
+
+	for (unsigned i = r->from; i < r->from + r->count; i++) {
+		fill_group(&g, i, false);
+		assert_int_equal(store_group_put(t, &g), 0);
+	}
+	return 0;
+}
+
+int check_groups(struct store_txn *t, void *arg)
+{
+	const struct range *r = arg;
+	struct store_group g, want;
+
+	for (unsigned i = r->from; i < r->from + r->count; i++) {
+		fill_group(&want, i, false);
+		assert_int_equal(store_group_get(t, want.name, &g), 0);
+		assert_memory_equal(&g, &want, sizeof(g));
+	}
+	return 0;
+}
+
+static int put_much(struct store_txn *t, void *arg)
+{
+	static struct store_device d;
+	static struct store_request q;
+	static struct store_operation o;
+	static struct store_audit a;
+
+	for (unsigned i = 0; i < *(unsigned *)arg; i++) {
+		fill_device(&d, i, i % 4 == 0);
+		assert_int_equal(store_device_put(t, &d), 0);
+		fill_request(&q, i, i % 10 == 0);
+		assert_int_equal(store_request_put(t, &q), 0);
+		fill_operation(&o, i, i % 10 == 1);
+		assert_int_equal(store_operation_put(t, &o), 0);
+		fill_audit(&a, i, false);
+		assert_int_equal(store_audit_append(t, &a), 0);
+	}
+	return store_setting_put(t, "api.cursor_key", span_str("SECRETsetting"), true);
+}
+
+/* Groups and everything else, several commits, some of it replaced so that there are free pages. */
+void store_home_fill(struct store_home *h)
+{
+	struct range r = {0, 100};
+	unsigned n = 60;
+
+	assert_int_equal(store_update(h->s, put_groups, &r), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(store_update(h->s, put_much, &n), 0);
+}
+
+void store_home_verify(struct store *s)
+{
+	struct range r = {0, 100};
+
+	assert_int_equal(store_view(s, check_groups, &r), 0);
+}
+
+int store_problems(struct store *s, struct buf *out)
+{
+	buf_init(out, 1 << 20);
+	return store_check(s, out);
+}
+
+void store_assert_sound(struct store *s)
+{
+	struct buf out;
+	int n = store_problems(s, &out);
+
+	if (n != 0)
+		fail_msg("%d: %s", n, buf_cstr(&out));
+	buf_free(&out);
+}

@@ -29,3 +29,16 @@ void fill_token(struct store_token *t, unsigned n, bool full);
 void fill_audit(struct store_audit *a, unsigned n, bool full);
 void fill_operation(struct store_operation *o, unsigned n, bool full);
 void fill_request(struct store_request *r, unsigned n, bool full);
+
+/* Groups from..from+count-1: store_update's and store_view's functions for a struct range. */
+struct range {
+	unsigned from, count;
+};
+int put_groups(struct store_txn *t, void *arg);
+int check_groups(struct store_txn *t, void *arg);
+/* store_home_fill: something in every table, in several commits, some of it replaced. verify: its groups are there. */
+void store_home_fill(struct store_home *h);
+void store_home_verify(struct store *s);
+/* store_problems: store_check with out initialised; the caller frees it. store_assert_sound: there are none. */
+int store_problems(struct store *s, struct buf *out);
+void store_assert_sound(struct store *s);
