@@ -14,8 +14,8 @@ struct store_txn;
 
 struct store_opts {
 	const char *dir; /* made with mode 0700 if missing; the environment is dir/store */
-	const char *
-		key_file; /* sealing keys; NULL: $CREDENTIALS_DIRECTORY/causeway-seal-key if there, else dir/seal.key (made at first start, 0600) */
+	/* Sealing keys; NULL: $CREDENTIALS_DIRECTORY/causeway-seal-key if there, else dir/seal.key (made at first start, 0600). */
+	const char *key_file;
 	uint64_t map_size; /* 0: 64 GiB (sparse) */
 	bool read_only;    /* --check and tools */
 };
@@ -25,7 +25,10 @@ struct store_opts {
  * what is wrong and what to do appended to why (truncated file, wrong key, newer version, no permission, in use by pid N).
  */
 struct store *store_open(const struct store_opts *opts, struct buf *why);
-/* store_close: finishes queued updates, stops the writer. */
+/*
+ * store_close: finishes queued updates, stops the writer. Before loop_free of any loop whose fibers used the store: the writer may
+ * still be inside loop_post when the last fiber has its result.
+ */
 void store_close(struct store *s);
 
 /* store_check: walks every table and decodes every record; writes one line a problem to out; number of problems or negative error. */

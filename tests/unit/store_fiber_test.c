@@ -15,6 +15,30 @@ enum { FIBERS = 64, EACH = 40 };
 static struct store_home home;
 static unsigned ended, failed;
 
+struct start {
+	struct task task;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void run_start(struct task *t)
+{
+	struct start *s = container_of(t, struct start, task);
+
+	s->fn(s->arg);
+}
+
+/* Runs a loop in this thread until somebody stops it. It is freed by the caller, after the store was closed. */
+static struct loop *run_loop(void (*fn)(void *arg), void *arg)
+{
+	struct start start = {.task = {.run = run_start}, .fn = fn, .arg = arg};
+	struct loop *l = loops_new(0);
+
+	assert_true(loop_post(l, &start.task));
+	assert_int_equal(loop_run(l), 0);
+	return l;
+}
+
 static int put_token(struct store_txn *t, void *arg)
 {
 	struct store_token tok;
@@ -58,11 +82,12 @@ static void test_many_fibers_share_commits(void **state)
 {
 	unsigned bases[FIBERS];
 	struct store_stats st;
+	struct loop *loop;
 
 	(void)state;
 	ended = failed = 0;
 	store_home_init(&home);
-	loops_run_here(loops_new(0), start_writers, bases);
+	loop = run_loop(start_writers, bases);
 	assert_int_equal(ended, FIBERS);
 	assert_int_equal(failed, 0);
 	store_stats_read(home.s, &st);
@@ -70,6 +95,7 @@ static void test_many_fibers_share_commits(void **state)
 	assert_true(st.commits <= FIBERS * EACH / 4);
 	print_message("%u updates in %u commits\n", (unsigned)st.updates, (unsigned)st.commits);
 	assert_true(store_home_reopen(&home));
+	loop_free(loop);
 	for (unsigned n = 0; n < FIBERS * EACH; n++)
 		assert_int_equal(store_view(home.s, has_token, &n), 0);
 	store_home_free(&home);
@@ -118,15 +144,17 @@ static void start_slow(void *arg)
 static void test_the_loop_goes_on_and_a_cancelled_fiber_gets_its_result(void **state)
 {
 	struct slow s = {.result = -1};
+	struct loop *loop;
 	unsigned n = 7;
 
 	(void)state;
 	store_home_init(&home);
-	loops_run_here(loops_new(0), start_slow, &s);
+	loop = run_loop(start_slow, &s);
 	assert_int_equal(s.result, 0);
 	assert_true(s.beats >= 2);
 	assert_int_equal(store_view(home.s, has_token, &n), 0);
 	store_home_free(&home);
+	loop_free(loop);
 }
 
 int main(void)
