@@ -197,7 +197,8 @@ static void connect_done(struct io_op *op, int res, uint32_t flags)
 	conn_start(c);
 }
 
-static struct conn *conn_new(struct loop *l, int fd, const struct addr *peer, const struct conn_opts *opts)
+static struct conn *conn_new(struct loop *l, int fd, const struct addr *peer,
+                             const struct conn_opts *opts)
 {
 	struct conn_sched *s = conn_sched_of(l);
 	struct conn *c = s != NULL ? calloc(1, sizeof(*c)) : NULL;
@@ -219,14 +220,18 @@ static struct conn *conn_new(struct loop *l, int fd, const struct addr *peer, co
 	c->preface = opts->preface;
 	c->preface_arg = opts->preface_arg;
 	c->stall_ms = opts->send_stall_ms != 0 ? opts->send_stall_ms : CONN_STALL_MS;
-	c->send_limit = opts->send_limit != 0 ? (uint32_t)MIN(opts->send_limit, (size_t)UINT32_MAX) : CONN_SEND_LIMIT;
+	c->send_limit = opts->send_limit != 0 ? (uint32_t)MIN(opts->send_limit, (size_t)UINT32_MAX)
+	                                      : CONN_SEND_LIMIT;
 	c->fd = fd;
 	c->timer.fire = timer_fired;
-	if (peer->len <= sizeof(c->peer) && (peer->ss.ss_family == AF_INET || peer->ss.ss_family == AF_INET6))
+	if (peer->len <= sizeof(c->peer) &&
+	    (peer->ss.ss_family == AF_INET || peer->ss.ss_family == AF_INET6))
 		memcpy(&c->peer, &peer->ss, peer->len);
 	list_push_back(&s->conns, &c->link);
 	s->live++;
-	timer_set(l, &c->timer, loop_now_ms(l) + (opts->handshake_ms != 0 ? opts->handshake_ms : CONN_HANDSHAKE_MS));
+	timer_set(l, &c->timer,
+	          loop_now_ms(l) +
+	                  (opts->handshake_ms != 0 ? opts->handshake_ms : CONN_HANDSHAKE_MS));
 	if (!timer_armed(&s->trim))
 		timer_set(l, &s->trim, loop_now_ms(l) + CONN_POOL_TRIM_MS);
 	counter_add(&l->n.conns_live, 1);
@@ -234,7 +239,8 @@ static struct conn *conn_new(struct loop *l, int fd, const struct addr *peer, co
 	return c;
 }
 
-struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, const struct conn_opts *opts)
+struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer,
+                         const struct conn_opts *opts)
 {
 	struct conn *c;
 
@@ -248,7 +254,8 @@ struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, const 
 	return c;
 }
 
-struct conn *conn_connect(struct loop *l, const struct addr *to, const struct addr *from_or_null, const struct conn_opts *opts)
+struct conn *conn_connect(struct loop *l, const struct addr *to, const struct addr *from_or_null,
+                          const struct conn_opts *opts)
 {
 	int fd = io_client_socket(to->ss.ss_family, from_or_null);
 	struct addr *copy = fd >= 0 ? malloc(sizeof(*copy)) : NULL;

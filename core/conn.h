@@ -37,11 +37,12 @@ struct conn_ops {
 struct conn_opts {
 	const struct conn_ops *ops;
 	void *user;
-	struct tls_ctx *tls;	   /* NULL: plain. A reference is taken. */
-	const char *server_name;   /* client: SNI and name check */
-	uint32_t handshake_ms;	   /* connect + PROXY + TLS must be done by then; 0: 30 s */
-	uint32_t send_stall_ms;	   /* queued bytes that make no progress for so long close the connection; 0: 30 s */
-	size_t send_limit;	   /* octets of plaintext queue beyond which conn_write refuses; 0: 1 MiB */
+	struct tls_ctx *tls;     /* NULL: plain. A reference is taken. */
+	const char *server_name; /* client: SNI and name check */
+	uint32_t handshake_ms;   /* connect + PROXY + TLS must be done by then; 0: 30 s */
+	uint32_t
+		send_stall_ms; /* queued bytes that make no progress for so long close the connection; 0: 30 s */
+	size_t send_limit; /* octets of plaintext queue beyond which conn_write refuses; 0: 1 MiB */
 	/*
 	 * Something comes before TLS or the data (a PROXY header): called with all octets so far until it returns > 0, the
 	 * number of octets it used, having set *peer if it knows better; 0: more are needed (at most CONN_PREFACE_MAX);
@@ -51,16 +52,19 @@ struct conn_opts {
 	void *preface_arg;
 };
 
-#define CONN_PREFACE_MAX   4096
-#define CONN_PEER_CLOSE_MS 1000
-#define CONN_SEND_LIMIT	   (1024 * 1024)	 /* the default of send_limit */
+#define CONN_PREFACE_MAX     4096
+#define CONN_PEER_CLOSE_MS   1000
+#define CONN_SEND_LIMIT      (1024 * 1024)       /* the default of send_limit */
 #define CONN_SEND_MEMORY_MAX (256 * 1024 * 1024) /* octets of queues of one loop */
-#define CONN_HANDSHAKES_PER_ITERATION 4		 /* TLS steps, so that open connections are served in between */
+#define CONN_HANDSHAKES_PER_ITERATION \
+	4 /* TLS steps, so that open connections are served in between */
 
 /* conn_accept: takes over an accepted descriptor. NULL: no memory (fd is closed). Any callback comes later, never inside. */
-struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer, const struct conn_opts *opts);
+struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer,
+                         const struct conn_opts *opts);
 /* conn_connect: starts to connect. NULL: no descriptor or memory. */
-struct conn *conn_connect(struct loop *l, const struct addr *to, const struct addr *from_or_null, const struct conn_opts *opts);
+struct conn *conn_connect(struct loop *l, const struct addr *to, const struct addr *from_or_null,
+                          const struct conn_opts *opts);
 
 /*
  * conn_write: queues a copy of s; what is queued is sent at the end of the loop's iteration. 0; -ERR_AGAIN if the queue is at
@@ -100,10 +104,10 @@ uint64_t conn_bytes_out(const struct conn *c);
 /* A listening socket whose accepts complete on one loop. */
 struct listener;
 struct listener_opts {
-	struct addr addr;	/* port 0: the kernel picks */
-	unsigned backlog;	/* 0: 4096, bounded by somaxconn */
+	struct addr addr;       /* port 0: the kernel picks */
+	unsigned backlog;       /* 0: 4096, bounded by somaxconn */
 	unsigned accepts_armed; /* 0: 16 */
-	int rcvbuf, sndbuf;	/* inherited by accepted sockets; 0: the system's */
+	int rcvbuf, sndbuf;     /* inherited by accepted sockets; 0: the system's */
 	/* A new connection: takes over fd. Loop thread. */
 	void (*accepted)(void *user, int fd, const struct addr *peer);
 	void *user;

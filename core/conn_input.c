@@ -30,7 +30,9 @@ void conn_recv_arm(struct conn *c)
 
 static bool spill_add(struct conn *c, struct span s)
 {
-	uint8_t *p = s.len <= CONN_SPILL_MAX - c->spill_len ? realloc(c->spill, c->spill_len + s.len) : NULL;
+	uint8_t *p = s.len <= CONN_SPILL_MAX - c->spill_len
+	                     ? realloc(c->spill, c->spill_len + s.len)
+	                     : NULL;
 
 	if (p == NULL) {
 		conn_fail(c, -ERR_NOMEM, 0);

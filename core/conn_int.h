@@ -10,24 +10,27 @@
 
 #include <netinet/in.h>
 
-#define CONN_SCRATCH_SIZE    16384 /* plaintext of one TLS record */
-#define CONN_SPILL_MAX	     (IO_BUFFERS * IO_BUFFER_SIZE * 2) /* cannot be reached: a receive is cancelled at the first spill */
-#define CONN_CIPHER_MAX	     65536 /* plaintext waits while so much ciphertext is queued */
-#define CONN_JOIN_MS	     1000  /* after shutdown: how long until operations are cancelled by force, again and again */
-#define CONN_HANDSHAKE_MS    30000
-#define CONN_STALL_MS	     30000
-#define CONN_WORK_BUDGET     4096 /* connections looked at in one iteration */
-#define CONN_REARM_BUDGET    64	  /* starved receives armed in one iteration */
-#define CONN_POOL_TRIM_MS    5000
+#define CONN_SCRATCH_SIZE 16384 /* plaintext of one TLS record */
+#define CONN_SPILL_MAX                 \
+	(IO_BUFFERS * IO_BUFFER_SIZE * \
+	 2)                   /* cannot be reached: a receive is cancelled at the first spill */
+#define CONN_CIPHER_MAX 65536 /* plaintext waits while so much ciphertext is queued */
+#define CONN_JOIN_MS \
+	1000 /* after shutdown: how long until operations are cancelled by force, again and again */
+#define CONN_HANDSHAKE_MS 30000
+#define CONN_STALL_MS     30000
+#define CONN_WORK_BUDGET  4096 /* connections looked at in one iteration */
+#define CONN_REARM_BUDGET 64   /* starved receives armed in one iteration */
+#define CONN_POOL_TRIM_MS 5000
 
 /* What a connection has to do at the end of the iteration. */
 enum conn_work {
-	WORK_INPUT = 1,	    /* the spill: preface, handshake step, delivery after a pause */
-	WORK_OUTPUT = 2,    /* encrypt and send */
-	WORK_RECV = 4,	    /* arm the receive if it should be */
-	WORK_STARVED = 8,   /* the same, after no buffer was free */
-	WORK_START = 16,    /* accepted: the first stage */
-	WORK_END = 32,	    /* nothing is in flight any more: report and free */
+	WORK_INPUT = 1,   /* the spill: preface, handshake step, delivery after a pause */
+	WORK_OUTPUT = 2,  /* encrypt and send */
+	WORK_RECV = 4,    /* arm the receive if it should be */
+	WORK_STARVED = 8, /* the same, after no buffer was free */
+	WORK_START = 16,  /* accepted: the first stage */
+	WORK_END = 32,    /* nothing is in flight any more: report and free */
 };
 
 /* Where a connection in stage CLOSING is: send the rest, wait for the peer's end, wait for the operations' end. */
@@ -45,7 +48,8 @@ struct conn {
 	struct timer timer; /* by stage: handshake, stall, flush, join */
 	struct sendq out;   /* octets for the kernel */
 	struct sendq plain; /* TLS: what is not encrypted yet */
-	uint8_t *spill;	    /* received and not taken: before OPEN raw octets, then plaintext; while connecting the address */
+	uint8_t *
+		spill; /* received and not taken: before OPEN raw octets, then plaintext; while connecting the address */
 	uint32_t spill_len;
 	uint32_t stall_ms;
 	uint64_t progress_ms; /* when the queue last moved */
@@ -63,8 +67,8 @@ struct conn {
 	uint8_t stage, end_stage, phase;
 	uint8_t work, inflight;
 	bool queued : 1, recv_armed : 1, recv_cancelled : 1, sending : 1, paused : 1;
-	bool oneshot : 1;     /* was paused once: from then on receives are armed one by one, which bounds the spill */
-	bool eof : 1;	      /* the peer has closed its side */
+	bool oneshot : 1; /* was paused once: from then on receives are armed one by one, which bounds the spill */
+	bool eof : 1;         /* the peer has closed its side */
 	bool send_broken : 1; /* sending failed; the receive will tell why */
 	bool want_drained : 1;
 	bool client : 1;

@@ -10,9 +10,9 @@
 struct fiber;
 typedef void fiber_fn(void *arg);
 
-#define FIBER_STACK_SIZE (64 * 1024) /* pooled, with a guard page; a deeper one is a bug */
+#define FIBER_STACK_SIZE    (64 * 1024) /* pooled, with a guard page; a deeper one is a bug */
 #define FIBERS_PER_LOOP_MAX 4096
-#define FIBER_NO_DEADLINE UINT64_MAX
+#define FIBER_NO_DEADLINE   UINT64_MAX
 
 /*
  * fiber_spawn: starts fn(arg) on the loop of the calling thread, soon (not before this call returns). name: static string.
@@ -52,7 +52,8 @@ void fiber_yield(void);
  * that arg may live on the caller's stack. Cancelling the caller cancels the callee; the call returns only after fn ended.
  * Returns fn's result, or -ERR_FULL if no fiber could be made there. In a fiber only.
  */
-int fiber_call_on(struct loop *target, const char *name, int (*fn)(void *arg), void *arg) MUST_CHECK;
+int fiber_call_on(struct loop *target, const char *name, int (*fn)(void *arg),
+                  void *arg) MUST_CHECK;
 
 /*
  * A one-shot completion that another thread can give to a fiber: init in the fiber, wait in it, done from any thread, once.

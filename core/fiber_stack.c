@@ -31,7 +31,7 @@ void *stack_get(struct stack_pool *p)
 	if (p->kept_len > 0)
 		return p->kept[--p->kept_len];
 	map = mmap(NULL, guard + STACK_SIZE, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (map == MAP_FAILED)
 		return NULL;
 	if (mprotect(map, guard, PROT_NONE) != 0) {

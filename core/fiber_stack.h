@@ -15,7 +15,8 @@
 #else
 #define STACK_SIZE FIBER_STACK_SIZE
 #endif
-#define STACKS_KEPT_MAX 64 /* free stacks a pool keeps; 4 MiB of address space, resident as far as they were used */
+#define STACKS_KEPT_MAX \
+	64 /* free stacks a pool keeps; 4 MiB of address space, resident as far as they were used */
 
 struct stack_pool {
 	void *kept[STACKS_KEPT_MAX];
@@ -30,8 +31,8 @@ void stack_pool_fini(struct stack_pool *p);
 /* One place execution can be switched to. All zero plus co_adopt: the thread's own stack. */
 struct co {
 	ucontext_t context;
-	void *stack;	    /* NULL: the thread's own */
-	void *tsan;	    /* the sanitizer's fiber */
+	void *stack;        /* NULL: the thread's own */
+	void *tsan;         /* the sanitizer's fiber */
 	void *asan_fake;    /* its fake stack while switched away */
 	const void *bottom; /* as the sanitizer knows it */
 	size_t size;

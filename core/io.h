@@ -14,10 +14,10 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
-#define IO_BUFFERS	1024 /* receive buffers of a ring, a power of two */
-#define IO_BUFFER_SIZE	4096
-#define IO_IOV_MAX	16
-#define IO_BATCH	256  /* completions copied out before they are dispatched */
+#define IO_BUFFERS     1024 /* receive buffers of a ring, a power of two */
+#define IO_BUFFER_SIZE 4096
+#define IO_IOV_MAX     16
+#define IO_BATCH       256 /* completions copied out before they are dispatched */
 
 struct io;
 
@@ -26,22 +26,23 @@ struct io_op {
 	void (*done)(struct io_op *op, int res, uint32_t flags);
 	struct io_op *next; /* internal: the list of those that could not be submitted */
 };
-#define IO_MORE	  1u /* the operation goes on (multishot); otherwise it has ended */
+#define IO_MORE   1u /* the operation goes on (multishot); otherwise it has ended */
 #define IO_BUFFER 2u /* res octets are in a receive buffer: io_buffer */
 
 /* Single-writer counters (relaxed); any thread may read. */
 struct io_counters {
-	_Atomic uint64_t enters;	 /* system calls that submit or wait */
+	_Atomic uint64_t enters; /* system calls that submit or wait */
 	_Atomic uint64_t completions;
-	_Atomic uint64_t cq_overflows;	 /* iterations that found the completion queue overflown */
-	_Atomic uint64_t no_buffers;	 /* receives that ended for want of a buffer */
-	_Atomic uint64_t doorbells;	 /* wake-ups by other threads */
+	_Atomic uint64_t cq_overflows;    /* iterations that found the completion queue overflown */
+	_Atomic uint64_t no_buffers;      /* receives that ended for want of a buffer */
+	_Atomic uint64_t doorbells;       /* wake-ups by other threads */
 	_Atomic uint64_t submit_failures; /* operations that could not be submitted at once */
 };
 
 static inline void counter_add(_Atomic uint64_t *c, uint64_t n)
 {
-	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+	                      memory_order_relaxed);
 }
 
 static inline uint64_t counter_read(const _Atomic uint64_t *c)
@@ -60,8 +61,8 @@ void io_bell_fini(struct io_bell *b);
 void io_bell_ring(struct io_bell *target, struct io *mine);
 
 struct io_opts {
-	bool force_min;		/* only what kernel 6.1 has */
-	unsigned buffers;	/* 0: IO_BUFFERS; a power of two */
+	bool force_min;   /* only what kernel 6.1 has */
+	unsigned buffers; /* 0: IO_BUFFERS; a power of two */
 	struct io_bell *bell;
 	struct io_counters *counters;
 };
@@ -111,7 +112,7 @@ struct io_listen_opts {
 struct io_listening {
 	int fd;
 	struct addr addr; /* with the real port */
-	bool v4_only;	  /* 0.0.0.0 instead of [::] */
+	bool v4_only;     /* 0.0.0.0 instead of [::] */
 };
 /* io_listen: binds and listens. Accepted sockets inherit no-delay, keep-alive, the user timeout and the buffer sizes. 0 or an error. */
 int io_listen(const struct io_listen_opts *opts, struct io_listening *out) MUST_CHECK;

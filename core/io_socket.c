@@ -14,8 +14,8 @@
 
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 15
-#define KEEPALIVE_COUNT	     4
-#define USER_TIMEOUT_MS	     120000 /* sent octets unacknowledged for so long end the connection */
+#define KEEPALIVE_COUNT      4
+#define USER_TIMEOUT_MS      120000 /* sent octets unacknowledged for so long end the connection */
 
 void io_shutdown(int fd, int how)
 {

@@ -17,15 +17,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BUFFER_GROUP	0
-#define TAG_NONE	0ULL /* results nobody waits for: cancellations */
-#define TAG_WAKE	2ULL /* arrives from another ring */
-#define TAG_BELL_FAILED 1ULL /* ored to a struct io_bell pointer: our wake-up of another ring failed */
-#define FLAG_BID_SHIFT	16
-#define WAIT_MAX_MS	3600000ULL
-#define SUBMIT_TRIES	8
+#define BUFFER_GROUP 0
+#define TAG_NONE     0ULL /* results nobody waits for: cancellations */
+#define TAG_WAKE     2ULL /* arrives from another ring */
+#define TAG_BELL_FAILED \
+	1ULL /* ored to a struct io_bell pointer: our wake-up of another ring failed */
+#define FLAG_BID_SHIFT 16
+#define WAIT_MAX_MS    3600000ULL
+#define SUBMIT_TRIES   8
 
-_Static_assert(_Alignof(struct io_op) >= 4 && _Alignof(struct io_bell) >= 2, "the low bits of user_data are tags");
+_Static_assert(_Alignof(struct io_op) >= 4 && _Alignof(struct io_bell) >= 2,
+               "the low bits of user_data are tags");
 
 struct msg_slot {
 	struct msghdr msg;
@@ -45,7 +47,8 @@ struct io {
 	struct io_uring_buf_ring *buf_ring;
 	uint8_t *buf_data;
 	unsigned bufs;
-	struct msg_slot *msgs; /* one for every entry of the submission queue: in use until the entry is submitted */
+	struct msg_slot *
+		msgs; /* one for every entry of the submission queue: in use until the entry is submitted */
 };
 
 /* ---- doorbell ---------------------------------------------------------------------------------------------------- */
@@ -235,8 +238,9 @@ struct span io_buffer(struct io *io, int res, uint32_t flags)
 
 static void buffer_return(struct io *io, unsigned bid)
 {
-	io_uring_buf_ring_add(io->buf_ring, io->buf_data + (size_t)bid * IO_BUFFER_SIZE, IO_BUFFER_SIZE, (unsigned short)bid,
-			      io_uring_buf_ring_mask(io->bufs), 0);
+	io_uring_buf_ring_add(io->buf_ring, io->buf_data + (size_t)bid * IO_BUFFER_SIZE,
+	                      IO_BUFFER_SIZE, (unsigned short)bid, io_uring_buf_ring_mask(io->bufs),
+	                      0);
 	io_uring_buf_ring_advance(io->buf_ring, 1);
 }
 
@@ -248,7 +252,8 @@ struct completion_copy {
 
 static void dispatch_one(struct io *io, const struct completion_copy *c)
 {
-	struct io_op *op = (struct io_op *)(uintptr_t)c->user_data; /* NOLINT: the kernel hands the pointer back */
+	struct io_op *op = (struct io_op *)(uintptr_t)
+	                           c->user_data; /* NOLINT: the kernel hands the pointer back */
 	uint32_t flags = 0;
 
 	if (c->user_data == TAG_NONE)
@@ -280,7 +285,8 @@ static unsigned dispatch_batch(struct io *io, unsigned most)
 	struct io_uring_cqe *cqe;
 	unsigned head, n = 0;
 
-	io_uring_for_each_cqe(&io->ring, head, cqe) {
+	io_uring_for_each_cqe(&io->ring, head, cqe)
+	{
 		if (n == MIN(most, (unsigned)IO_BATCH))
 			break;
 		copy[n++] = (struct completion_copy){cqe->user_data, cqe->res, cqe->flags};
@@ -348,7 +354,8 @@ unsigned io_dispatch(struct io *io, unsigned budget)
 
 bool io_pending(const struct io *io)
 {
-	return io->failed != NULL || io_uring_cq_ready(&io->ring) > 0 || io_uring_cq_has_overflow(&io->ring);
+	return io->failed != NULL || io_uring_cq_ready(&io->ring) > 0 ||
+	       io_uring_cq_has_overflow(&io->ring);
 }
 
 unsigned io_inflight(const struct io *io)

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define BACKLOG		4096
-#define ACCEPTS_ARMED	16
-#define ACCEPTS_MAX	256
-#define BACK_OFF_MS	100 /* out of descriptors or memory: trying at once would spin */
+#define BACKLOG       4096
+#define ACCEPTS_ARMED 16
+#define ACCEPTS_MAX   256
+#define BACK_OFF_MS   100 /* out of descriptors or memory: trying at once would spin */
 
 struct accept_slot {
 	struct io_op op;
@@ -120,7 +120,8 @@ struct listener *listener_open(struct loop *l, const struct listener_opts *opts,
 		.rcvbuf = opts->rcvbuf,
 		.sndbuf = opts->sndbuf,
 	};
-	unsigned slots = opts->accepts_armed != 0 ? MIN(opts->accepts_armed, ACCEPTS_MAX) : ACCEPTS_ARMED;
+	unsigned slots =
+		opts->accepts_armed != 0 ? MIN(opts->accepts_armed, ACCEPTS_MAX) : ACCEPTS_ARMED;
 	struct listener *ls = calloc(1, sizeof(*ls) + slots * sizeof(ls->slots[0]));
 
 	*err = -ERR_NOMEM;

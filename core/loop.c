@@ -18,8 +18,8 @@
 #include <stdlib.h>
 
 #define COMPLETION_BUDGET 1024
-#define TASK_BUDGET	  256
-#define TIMER_BUDGET	  1024
+#define TASK_BUDGET       256
+#define TIMER_BUDGET      1024
 
 static _Thread_local struct loop *current;
 static struct task mailbox_closed;
@@ -125,7 +125,8 @@ void loop_stop(struct loop *l)
 /* mailbox_take: moves what others posted behind the ready tasks, oldest first. */
 static void mailbox_take(struct loop *l)
 {
-	struct task *t = atomic_load(&l->mailbox) != NULL ? atomic_exchange(&l->mailbox, NULL) : NULL;
+	struct task *t =
+		atomic_load(&l->mailbox) != NULL ? atomic_exchange(&l->mailbox, NULL) : NULL;
 	struct task *oldest = NULL, *newest = t;
 
 	while (t != NULL) {

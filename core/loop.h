@@ -12,10 +12,11 @@ struct io;
 struct fiber_sched;
 
 struct loop_opts {
-	unsigned index;	 /* worker number, for names and metrics */
-	bool force_min;	 /* use only what kernel 6.1 has (also with CAUSEWAY_URING=min in the environment) */
+	unsigned index; /* worker number, for names and metrics */
+	bool force_min; /* use only what kernel 6.1 has (also with CAUSEWAY_URING=min in the environment) */
 	unsigned pin_cpu; /* CPU + 1 to pin the thread to, 0 none */
-	unsigned recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
+	unsigned
+		recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
 };
 
 /*
@@ -79,9 +80,11 @@ bool timer_armed(const struct timer *t);
 /* What a loop has done and holds. Everything but the last group only grows. */
 struct loop_stats {
 	uint64_t iterations, tasks, timers;
-	uint64_t enters, completions, cq_overflows, no_buffers, doorbells, submit_failures; /* see struct io_counters */
+	uint64_t enters, completions, cq_overflows, no_buffers, doorbells,
+		submit_failures; /* see struct io_counters */
 	uint64_t fibers_started, fibers_refused;
-	uint64_t conns_opened, accept_errors, handshakes_done, handshakes_failed, bytes_in, bytes_out;
+	uint64_t conns_opened, accept_errors, handshakes_done, handshakes_failed, bytes_in,
+		bytes_out;
 	/* present values */
 	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size;
 };

@@ -43,9 +43,9 @@ struct loop {
 	_Atomic bool stop;
 	/* The mailbox: a stack that posters push on and the loop takes whole; &mailbox_closed after the end. */
 	_Atomic(struct task *) mailbox;
-	_Atomic bool sleeping; /* the loop is about to wait: who posts has to ring */
+	_Atomic bool sleeping;            /* the loop is about to wait: who posts has to ring */
 	struct task *ready, **ready_tail; /* tasks to run here, first in, first out */
-	bool ending; /* the loop has seen stop */
+	bool ending;                      /* the loop has seen stop */
 	uint64_t now_ms;
 	struct wheel wheel;
 	struct fiber_sched *fibers;

@@ -10,7 +10,7 @@
 
 struct sendq_block {
 	struct sendq_block *next;
-	uint32_t size;	     /* of the block with this header */
+	uint32_t size;       /* of the block with this header */
 	uint32_t start, end; /* the octets: data[start..end) */
 	uint8_t data[];
 };
@@ -92,7 +92,9 @@ int sendq_append(struct sendq *q, struct pool *p, struct span s)
 
 struct span sendq_first(const struct sendq *q)
 {
-	return q->head != NULL ? span_of(q->head->data + q->head->start, q->head->end - q->head->start) : span_of(NULL, 0);
+	return q->head != NULL
+	               ? span_of(q->head->data + q->head->start, q->head->end - q->head->start)
+	               : span_of(NULL, 0);
 }
 
 unsigned sendq_iov(const struct sendq *q, struct iovec *iov, unsigned max)

@@ -15,10 +15,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define SELF_TEST_NOPS 3
+#define SELF_TEST_NOPS   3
 #define SELF_TEST_WAIT_S 2
 
-static bool kernel_at_least(unsigned major, unsigned minor, unsigned want_major, unsigned want_minor)
+static bool kernel_at_least(unsigned major, unsigned minor, unsigned want_major,
+                            unsigned want_minor)
 {
 	return major > want_major || (major == want_major && minor >= want_minor);
 }
@@ -88,8 +89,8 @@ int uring_ring_init(struct io_uring *ring)
 	int rc;
 
 	/* DEFER_TASKRUN: completions are made only when we ask, so no other thread's work runs in the middle of ours. */
-	p.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-		  IORING_SETUP_SUBMIT_ALL;
+	p.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+	          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
 	p.cq_entries = URING_CQ_ENTRIES;
 	rc = io_uring_queue_init_params(URING_SQ_ENTRIES, ring, &p);
 	if (rc != 0)
@@ -125,24 +126,39 @@ void uring_explain(const struct uring_refusal *r, struct buf *why)
 
 	buf_printf(why, "io_uring cannot be used (%s): ", strerror(r->error));
 	if (r->error == EPROTO) {
-		buf_put_str(why, "the self-test failed: liburing and the kernel disagree about the ring; install a matching liburing");
+		buf_put_str(why, "the self-test failed: liburing and the kernel disagree about the "
+		                 "ring; install a matching liburing");
 	} else if (r->error == EMFILE || r->error == ENFILE) {
 		buf_put_str(why, "no descriptor is left; raise LimitNOFILE (ulimit -n)");
 	} else if (r->error == ENOMEM) {
-		buf_put_str(why, "no memory for the ring; raise the memory limit of the service or container (memory cgroup) "
-				 "or LimitMEMLOCK (ulimit -l)");
+		buf_put_str(why, "no memory for the ring; raise the memory limit of the service or "
+		                 "container (memory cgroup) "
+		                 "or LimitMEMLOCK (ulimit -l)");
 	} else if (!new_enough) {
-		buf_printf(why, "the kernel is %s, and 6.1 is the oldest that will do; install a newer kernel", r->release);
+		buf_printf(why,
+		           "the kernel is %s, and 6.1 is the oldest that will do; install a newer "
+		           "kernel",
+		           r->release);
 	} else if (r->error == EPERM && r->disabled > 0) {
-		buf_printf(why, "the sysctl kernel.io_uring_disabled is %d; set it to 0: sysctl -w kernel.io_uring_disabled=0",
-			   r->disabled);
+		buf_printf(why,
+		           "the sysctl kernel.io_uring_disabled is %d; set it to 0: sysctl -w "
+		           "kernel.io_uring_disabled=0",
+		           r->disabled);
 	} else if (r->error == EPERM || r->error == EACCES) {
-		buf_printf(why, "kernel.io_uring_disabled is %d, so a seccomp filter or a security module blocks it; container "
-				"runtimes do so by default: allow io_uring_setup, io_uring_enter and io_uring_register in the "
-				"container's seccomp profile or in the unit's SystemCallFilter", r->disabled);
+		buf_printf(why,
+		           "kernel.io_uring_disabled is %d, so a seccomp filter or a security "
+		           "module blocks it; container "
+		           "runtimes do so by default: allow io_uring_setup, io_uring_enter and "
+		           "io_uring_register in the "
+		           "container's seccomp profile or in the unit's SystemCallFilter",
+		           r->disabled);
 	} else if (r->error == ENOSYS) {
-		buf_printf(why, "kernel %s is new enough, so it was built without CONFIG_IO_URING or a seccomp filter hides it; "
-				"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile", r->release);
+		buf_printf(why,
+		           "kernel %s is new enough, so it was built without CONFIG_IO_URING or a "
+		           "seccomp filter hides it; "
+		           "allow io_uring_setup, io_uring_enter and io_uring_register in the "
+		           "seccomp profile",
+		           r->release);
 	} else {
 		buf_printf(why, "kernel %s refused the set-up", r->release);
 	}

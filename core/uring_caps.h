@@ -10,8 +10,8 @@
 struct uring_caps {
 	unsigned kernel_major, kernel_minor; /* from uname */
 	bool multishot; /* multishot receive is fair and complete: kernel 6.6 and later */
-	bool msg_ring;	/* rings can wake each other: kernel 6.6 and later */
-	bool min;	/* restricted on purpose: CAUSEWAY_URING=min or force_min */
+	bool msg_ring;  /* rings can wake each other: kernel 6.6 and later */
+	bool min;       /* restricted on purpose: CAUSEWAY_URING=min or force_min */
 };
 
 /* uring_caps_read: from uname and the environment (CAUSEWAY_URING=min). Does not touch io_uring. */
@@ -25,10 +25,10 @@ int uring_probe(struct uring_caps *caps, struct buf *why) MUST_CHECK;
 
 /* What the explanation is made of (pure, for tests). */
 struct uring_refusal {
-	int error;		/* positive errno of io_uring_setup */
-	const char *release;	/* uname -r */
+	int error;           /* positive errno of io_uring_setup */
+	const char *release; /* uname -r */
 	unsigned kernel_major, kernel_minor;
-	int disabled;		/* /proc/sys/kernel/io_uring_disabled; -1: there is none */
+	int disabled; /* /proc/sys/kernel/io_uring_disabled; -1: there is none */
 };
 void uring_explain(const struct uring_refusal *r, struct buf *why);
 

@@ -106,7 +106,8 @@ static uint64_t next_tick(const struct wheel *w, unsigned *level)
 			return (base << DIGIT_BITS | (unsigned)__builtin_ctzll(later)) << shift;
 		/* Only the top level turns around. */
 		if (wrapped != 0 && l == WHEEL_LEVELS - 1)
-			return ((base + 1) << DIGIT_BITS | (unsigned)__builtin_ctzll(wrapped)) << shift;
+			return ((base + 1) << DIGIT_BITS | (unsigned)__builtin_ctzll(wrapped))
+			       << shift;
 	}
 	return UINT64_MAX;
 }

@@ -7,16 +7,16 @@
 
 #include "core/loop.h"
 
-#define WHEEL_TICK_MS  16
-#define WHEEL_LEVELS   5  /* 64^5 ticks: 198 days; later times are looked at again then */
-#define WHEEL_SLOTS    64
+#define WHEEL_TICK_MS 16
+#define WHEEL_LEVELS  5 /* 64^5 ticks: 198 days; later times are looked at again then */
+#define WHEEL_SLOTS   64
 
 struct wheel {
-	uint64_t tick;		  /* everything up to here has been moved to due */
+	uint64_t tick;               /* everything up to here has been moved to due */
 	uint64_t used[WHEEL_LEVELS]; /* a bit for each slot that may hold timers */
 	struct timer *slots[WHEEL_LEVELS][WHEEL_SLOTS];
-	struct timer *due, **due_tail;	     /* first in, first out */
-	struct timer *firing; /* the part of due that wheel_fire works on */
+	struct timer *due, **due_tail; /* first in, first out */
+	struct timer *firing;          /* the part of due that wheel_fire works on */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ms);

@@ -17,9 +17,9 @@
 #else
 #define SCALE 1
 #endif
-#define MIB (1024ULL * 1024)
+#define MIB       (1024ULL * 1024)
 #define ECHO_SIZE (64 * MIB / SCALE)
-#define CHURN	  (2000 / SCALE)
+#define CHURN     (2000 / SCALE)
 
 static void *send_all(void *arg)
 {
@@ -55,7 +55,7 @@ static void test_echo_with_tiny_reads(void **state)
 
 /* ---- a reader that is slow, or does not read ------------------------------------------------------------------------------ */
 
-#define FLOOD_SIZE (8 * MIB)
+#define FLOOD_SIZE  (8 * MIB)
 #define FLOOD_LIMIT 100000
 
 static uint64_t flooded;
@@ -109,7 +109,9 @@ static void slow_peer(struct rig *r)
 
 static void test_slow_reader_gets_everything(void **state)
 {
-	struct rig r = {.ops = {.ready = flood, .drained = flood_drained}, .opts = {.send_limit = FLOOD_LIMIT}, .peer = slow_peer};
+	struct rig r = {.ops = {.ready = flood, .drained = flood_drained},
+	                .opts = {.send_limit = FLOOD_LIMIT},
+	                .peer = slow_peer};
 
 	(void)state;
 	flooded = most_queued = 0;
@@ -162,7 +164,9 @@ static void chatty_slow_peer(struct rig *r)
 
 static void test_close_sends_what_is_queued(void **state)
 {
-	struct rig r = {.ops = {.ready = close_with_queue}, .opts = {.send_limit = 2 * FLOOD_SIZE}, .peer = chatty_slow_peer};
+	struct rig r = {.ops = {.ready = close_with_queue},
+	                .opts = {.send_limit = 2 * FLOOD_SIZE},
+	                .peer = chatty_slow_peer};
 
 	(void)state;
 	flooded = 0;
@@ -200,7 +204,8 @@ static void pausing_data(struct conn *c, struct span s)
 	pauser.paused = true;
 	pauser.conn = c;
 	conn_pause(c, true);
-	timer_set(conn_loop(c), &pauser.timer, loop_now_ms(conn_loop(c)) + (pauser.pauses % 2) * 20);
+	timer_set(conn_loop(c), &pauser.timer,
+	          loop_now_ms(conn_loop(c)) + (pauser.pauses % 2) * 20);
 }
 
 static void sending_peer(struct rig *r)
@@ -240,7 +245,9 @@ static void resetting_peer(struct rig *r)
 
 static void test_reset_in_mid_flight(void **state)
 {
-	struct rig r = {.ops = {.ready = flood, .drained = flood_drained}, .opts = {.send_limit = MIB}, .peer = resetting_peer};
+	struct rig r = {.ops = {.ready = flood, .drained = flood_drained},
+	                .opts = {.send_limit = MIB},
+	                .peer = resetting_peer};
 
 	(void)state;
 	flooded = 0;
@@ -397,7 +404,8 @@ static void crowd_start_timed(struct rig *r)
 
 static void test_more_readable_sockets_than_buffers(void **state)
 {
-	struct rig few = {.ops = {.data = crowd_data}, .start = crowd_start_timed, .recv_buffers = 8};
+	struct rig few = {
+		.ops = {.data = crowd_data}, .start = crowd_start_timed, .recv_buffers = 8};
 	struct rig all = {.ops = {.data = crowd_data}, .start = crowd_start_timed};
 
 	(void)state;
@@ -557,7 +565,8 @@ static void starved_peer(struct rig *r)
 
 static void test_out_of_descriptors(void **state)
 {
-	struct rig r = {.ops = {.data = rig_data_echo}, .start = starve_start, .peer = starved_peer};
+	struct rig r = {
+		.ops = {.data = rig_data_echo}, .start = starve_start, .peer = starved_peer};
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old_limit), 0);

@@ -17,7 +17,7 @@
 #define SCALE 1
 #endif
 #define BULK_SIZE (16ULL * 1024 * 1024 / SCALE)
-#define CROWD	  (200 / SCALE)
+#define CROWD     (200 / SCALE)
 
 static struct tls_ctx *server_ctx(int version)
 {
@@ -42,7 +42,8 @@ static struct tls_ctx *server_ctx(int version)
 
 static struct tls_ctx *client_ctx(void)
 {
-	const struct tls_ctx_opts o = {.ca_pem = buf_span(&tls_pki_get()->root_pem), .verify = TLS_VERIFY_CA};
+	const struct tls_ctx_opts o = {.ca_pem = buf_span(&tls_pki_get()->root_pem),
+	                               .verify = TLS_VERIFY_CA};
 	struct tls_ctx *ctx;
 	struct buf why;
 
@@ -74,7 +75,8 @@ static void client_feed(struct conn *c)
 	uint8_t piece[3000];
 
 	while (cl->sent < cl->size && !conn_congested(c)) {
-		size_t n = (size_t)MIN(cl->size - cl->sent, (uint64_t)(1 + cl->sent % sizeof(piece)));
+		size_t n =
+			(size_t)MIN(cl->size - cl->sent, (uint64_t)(1 + cl->sent % sizeof(piece)));
 
 		for (size_t i = 0; i < n; i++)
 			piece[i] = rig_byte(cl->sent + i);
@@ -135,7 +137,8 @@ static struct tls_ctx *client_tls;
 
 static void client_start(struct rig *r, struct client *cl)
 {
-	const struct conn_opts o = {.ops = &client_ops, .user = cl, .tls = client_tls, .server_name = "localhost"};
+	const struct conn_opts o = {
+		.ops = &client_ops, .user = cl, .tls = client_tls, .server_name = "localhost"};
 
 	cl->rig = r;
 	cl->timer.fire = client_resume;
@@ -298,7 +301,8 @@ static void untrusting_client(struct rig *r)
 static void test_alert_reaches_the_server(void **state)
 {
 	struct rig r = {.ops = {.closed = explain_closed}, .start = untrusting_client};
-	const struct tls_ctx_opts o = {.ca_pem = buf_span(&tls_pki_get()->other_root_pem), .verify = TLS_VERIFY_CA};
+	const struct tls_ctx_opts o = {.ca_pem = buf_span(&tls_pki_get()->other_root_pem),
+	                               .verify = TLS_VERIFY_CA};
 	struct buf why;
 
 	(void)state;
@@ -359,7 +363,9 @@ static void preface_peer(struct rig *r)
 static void test_preface(void **state)
 {
 	unsigned calls = 0;
-	struct rig r = {.ops = {.ready = preface_ready}, .opts = {.preface = preface, .preface_arg = &calls}, .peer = preface_peer};
+	struct rig r = {.ops = {.ready = preface_ready},
+	                .opts = {.preface = preface, .preface_arg = &calls},
+	                .peer = preface_peer};
 
 	(void)state;
 	rig_run(&r);
@@ -410,7 +416,8 @@ static void test_endless_preface(void **state)
 static void test_preface_deadline(void **state)
 {
 	unsigned calls = 0;
-	struct rig r = {.opts = {.preface = preface, .preface_arg = &calls, .handshake_ms = 100}, .peer = silent_peer};
+	struct rig r = {.opts = {.preface = preface, .preface_arg = &calls, .handshake_ms = 100},
+	                .peer = silent_peer};
 
 	(void)state;
 	rig_run(&r);

@@ -25,7 +25,9 @@ struct first {
 static void first_start(void *arg)
 {
 	struct first *f = arg;
-	uint64_t at = f->deadline_after_ms == 0 ? FIBER_NO_DEADLINE : loop_now_ms(loop_current()) + f->deadline_after_ms;
+	uint64_t at = f->deadline_after_ms == 0
+	                      ? FIBER_NO_DEADLINE
+	                      : loop_now_ms(loop_current()) + f->deadline_after_ms;
 
 	assert_non_null(fiber_spawn("first", f->fn, f->arg, at));
 }
@@ -38,7 +40,8 @@ static void run_fiber(fiber_fn *fn, void *arg, uint64_t deadline_after_ms)
 }
 
 /* The same beside t's loop, which posts here: that has to be joined before this loop may be freed. */
-static void run_fiber_beside(struct loops_thread *t, fiber_fn *fn, void *arg, uint64_t deadline_after_ms)
+static void run_fiber_beside(struct loops_thread *t, fiber_fn *fn, void *arg,
+                             uint64_t deadline_after_ms)
 {
 	struct first f = {fn, arg, deadline_after_ms};
 	struct loop *l = loops_new(0);

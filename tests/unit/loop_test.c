@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POSTERS	  4
-#define POSTS	  20000
+#define POSTERS   4
+#define POSTS     20000
 #define PINGPONGS 2000
 
 static void sleep_ms(unsigned ms)

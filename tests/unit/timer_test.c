@@ -82,8 +82,13 @@ static void random_timers(uint64_t start_ms, uint64_t range_ms)
 
 static void test_never_early_never_a_tick_late(void **state)
 {
-	static const uint64_t starts[] = {0, 15, 16ULL * 64 * 64 - 3, 123456789, ((1ULL << 30) - 5) * 16, ((1ULL << 30) - 1) * 16,
-					  (1ULL << 36) * 16 - 1};
+	static const uint64_t starts[] = {0,
+	                                  15,
+	                                  16ULL * 64 * 64 - 3,
+	                                  123456789,
+	                                  ((1ULL << 30) - 5) * 16,
+	                                  ((1ULL << 30) - 1) * 16,
+	                                  (1ULL << 36) * 16 - 1};
 	static const uint64_t ranges[] = {1, 40, 3000, 70000, 86400000, 400ULL * 86400000};
 
 	(void)state;

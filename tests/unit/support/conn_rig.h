@@ -28,7 +28,7 @@ struct rig {
 	int last_err;
 	enum conn_stage last_stage;
 	uint64_t received;
-	struct conn *last; /* the last one opened and not closed */
+	struct conn *last;       /* the last one opened and not closed */
 	struct loop_stats stats; /* at the end */
 	struct task peer_done;
 	bool peer_ended;

@@ -32,4 +32,8 @@ unsigned loops_fds(void);
 /* A case for both profiles: LOOPS_TEST(name) needs static void name(void **state). */
 int loops_full_setup(void **state);
 int loops_min_setup(void **state);
-#define LOOPS_TEST(f) cmocka_unit_test_setup(f, loops_full_setup), {#f "_min", f, loops_min_setup, NULL, NULL}
+#define LOOPS_TEST(f)                                     \
+	cmocka_unit_test_setup(f, loops_full_setup),      \
+	{                                                 \
+#f "_min", f, loops_min_setup, NULL, NULL \
+	}
