@@ -32,7 +32,7 @@ struct fleet_tunnel {
 	bool up;                  /* TCP and TLS are established */
 	bool was_ready, ended, dropped;
 	enum sim_apf_end why;
-	struct buf drip;
+	struct buf drip; /* octets that go out one by one: framing=octet, hostile=drip */
 	uint64_t drip_at_ms;
 };
 
@@ -48,12 +48,30 @@ static uint64_t jitter(uint64_t ms)
 
 /* ---- events of APF ---- */
 
+static bool one_by_one(const struct fleet_profile *p)
+{
+	return p->apf.framing == SIM_FRAMING_OCTET && p->hostile != FLEET_HOSTILE_DRIP;
+}
+
+/*
+ * The connection puts what is written in one turn into one record. With a send limit of one octet it refuses the second, and
+ * drained asks for it when the first is out.
+ */
+static void send_one_by_one(struct fleet_tunnel *t)
+{
+	while (t->drip.len > 0 && conn_write(t->conn, span_of(t->drip.data, 1)) == 0)
+		buf_consume(&t->drip, 1);
+}
+
 static void on_send(void *user, struct span s)
 {
 	struct fleet_tunnel *t = user;
+	const struct fleet_profile *p = t->device->profile;
 
-	if (t->device->profile->hostile == FLEET_HOSTILE_DRIP) {
+	if (p->hostile == FLEET_HOSTILE_DRIP || one_by_one(p)) {
 		buf_put_span(&t->drip, s);
+		if (one_by_one(p))
+			send_one_by_one(t);
 		return;
 	}
 	if (conn_write(t->conn, s) != 0) {
@@ -281,9 +299,18 @@ static void conn_is_closed(struct conn *c, int err)
 		fleet_device_arm(d);
 }
 
+static void conn_has_drained(struct conn *c)
+{
+	struct fleet_tunnel *t = conn_user(c);
+
+	if (one_by_one(t->device->profile))
+		send_one_by_one(t);
+}
+
 static const struct conn_ops conn_ops = {
 	.ready = conn_is_ready,
 	.data = conn_has_data,
+	.drained = conn_has_drained,
 	.closed = conn_is_closed,
 };
 
@@ -317,7 +344,7 @@ static void dial(struct fleet_device *d)
 	FLEET_COUNT(d->fleet, connects);
 	if (t != NULL) {
 		t->device = d;
-		buf_init(&t->drip, SIM_APF_MSG_MAX);
+		buf_init(&t->drip, SIM_APF_QUEUE_MAX);
 		sim_apf_init(&t->apf, &d->profile->apf, &apf_ops, t);
 		t->conn = conn_connect(d->worker->loop, to, source_address(d, to, &from),
 		                       &(struct conn_opts){
@@ -327,6 +354,7 @@ static void dial(struct fleet_device *d)
 		                                              ? NULL
 		                                              : d->profile->tls,
 					       .server_name = f->name[0] != '\0' ? f->name : NULL,
+					       .send_limit = one_by_one(d->profile) ? 1 : 0,
 				       });
 	}
 	if (t == NULL || t->conn == NULL) {
@@ -387,7 +415,7 @@ static void act(struct fleet_device *d)
 
 static void drip(struct fleet_tunnel *t, uint64_t now_ms)
 {
-	if (t->drip.len == 0 || t->drip_at_ms > now_ms)
+	if (t->drip.len == 0 || t->drip_at_ms > now_ms || one_by_one(t->device->profile))
 		return;
 	t->drip_at_ms = now_ms + DRIP_MS;
 	if (conn_write(t->conn, span_of(t->drip.data, 1)) == 0)
@@ -430,7 +458,7 @@ void fleet_device_arm(struct fleet_device *d)
 		for (unsigned i = 0; i < SIM_APF_SLOTS; i++)
 			at = t->services[i] != NULL ? MIN(at, fleet_service_next_ms(t->services[i]))
 			                            : at;
-		if (t->drip.len > 0)
+		if (t->drip.len > 0 && !one_by_one(d->profile))
 			at = MIN(at, t->drip_at_ms);
 	}
 	if (at == SIM_APF_NO_TIME)

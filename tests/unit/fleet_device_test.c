@@ -30,6 +30,9 @@ struct server {
 	struct tls *tls;
 	uint8_t wire[16384];
 	struct buf plain;
+	uint8_t header[5]; /* of the TLS record under way */
+	size_t header_len, record_left;
+	unsigned data_records;
 	bool double_close;
 	bool got_page, got_disconnect, authenticated;
 	pthread_t thread;
@@ -42,6 +45,23 @@ static int server_output(void *arg, struct span s)
 	return write(v->fd, s.ptr, s.len) == (ssize_t)s.len ? 0 : -ERR_CLOSED;
 }
 
+/* Counts records of application data (type 23) in the device's octets. */
+static void count_records(struct server *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v->record_left > 0) {
+			v->record_left--;
+			continue;
+		}
+		v->header[v->header_len++] = v->wire[i];
+		if (v->header_len < sizeof(v->header))
+			continue;
+		v->header_len = 0;
+		v->record_left = (size_t)v->header[3] << 8 | v->header[4];
+		v->data_records += v->header[0] == 23;
+	}
+}
+
 /* Blocks for one receive and gathers the plaintext. */
 static bool server_receive(struct server *v)
 {
@@ -50,6 +70,7 @@ static bool server_receive(struct server *v)
 
 	if (n <= 0)
 		return false;
+	count_records(v, (size_t)n);
 	tls_input(v->tls, span_of(v->wire, (size_t)n));
 	if (!tls_established(v->tls)) {
 		int err = tls_handshake(v->tls);
@@ -217,7 +238,7 @@ static void make_server(struct rig *r, const char *cn)
 	snprintf(r->connect, sizeof(r->connect), "127.0.0.1:%u", ntohs(in.sin_port));
 }
 
-static int run(struct rig *r, const char *cn, bool double_close)
+static int run(struct rig *r, const char *cn, bool double_close, char *framing)
 {
 	int status;
 
@@ -230,10 +251,10 @@ static int run(struct rig *r, const char *cn, bool double_close)
 	r->server.double_close = double_close;
 	r->fleet = calloc(1, sizeof(*r->fleet));
 	assert_non_null(r->fleet);
-	char *argv[] = {
-		"fleet",        "--connect",       r->connect,  "--count",    "1",   "--user",
-		"standalone01", "--password-file", r->password, "--ca",       r->ca, "--name",
-		"mps.test",     "--ports",         "16992",     "--duration", "2"};
+	char *argv[] = {"fleet",   "--connect",    r->connect,        "--count",   "1",
+	                "--user",  "standalone01", "--password-file", r->password, "--ca",
+	                r->ca,     "--name",       "mps.test",        "--framing", framing,
+	                "--ports", "16992",        "--duration",      "2"};
 	assert_int_equal(fleet_options_parse(r->fleet, ARRAY_LEN(argv), argv), 0);
 	assert_int_equal(pthread_create(&r->server.thread, NULL, server_main, &r->server), 0);
 	status = fleet_run(r->fleet);
@@ -256,11 +277,24 @@ static void test_device_is_held_and_answers(void **state)
 	struct rig r;
 
 	(void)state;
-	assert_int_equal(run(&r, "mps.test", false), 0);
+	assert_int_equal(run(&r, "mps.test", false, "message"), 0);
 	assert_true(r.server.got_page);
 	assert_false(r.server.got_disconnect);
+	assert_in_range(r.server.data_records, 5, 30);
 	assert_int_equal(atomic_load(&r.fleet->counters.connected), 1);
 	assert_int_equal(atomic_load(&r.fleet->counters.violations), 0);
+	rig_free(&r);
+}
+
+static void test_one_octet_in_a_record(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	assert_int_equal(run(&r, "mps.test", false, "octet"), 0);
+	assert_true(r.server.got_page);
+	/* The messages up to the page have 93 + 23 + 64 + 23 + 49 + 17 octets and more. */
+	assert_true(r.server.data_records > 269);
 	rig_free(&r);
 }
 
@@ -269,7 +303,7 @@ static void test_violation_makes_status_3(void **state)
 	struct rig r;
 
 	(void)state;
-	assert_int_equal(run(&r, "mps.test", true), 3);
+	assert_int_equal(run(&r, "mps.test", true, "message"), 3);
 	assert_true(r.server.got_page);
 	assert_true(r.server.got_disconnect);
 	assert_int_equal(atomic_load(&r.fleet->counters.violations), 1);
@@ -281,7 +315,7 @@ static void test_other_cn_is_refused_though_the_san_fits(void **state)
 	struct rig r;
 
 	(void)state;
-	assert_int_equal(run(&r, "other.test", false), 1);
+	assert_int_equal(run(&r, "other.test", false, "message"), 1);
 	assert_false(r.server.authenticated);
 	assert_true(atomic_load(&r.fleet->counters.failed_name) >= 1);
 	rig_free(&r);
@@ -362,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device_is_held_and_answers),
+		cmocka_unit_test(test_one_octet_in_a_record),
 		cmocka_unit_test(test_violation_makes_status_3),
 		cmocka_unit_test(test_other_cn_is_refused_though_the_san_fits),
 		cmocka_unit_test(test_identities),
