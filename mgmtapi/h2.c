@@ -417,8 +417,9 @@ int h2_input(struct h2 *h, struct span data, uint64_t now_ms)
 	return n >= 0 ? 0 : -ERR_PROTOCOL;
 }
 
-int h2_output(struct h2 *h, struct buf *out)
+int h2_output(struct h2 *h, struct buf *out, uint64_t now_ms)
 {
+	h->now_ms = now_ms;
 	while (out->len < H2_OUTPUT_MAX) {
 		const uint8_t *data;
 		ssize_t n = nghttp2_session_mem_send(h->session, &data);

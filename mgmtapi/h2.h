@@ -42,7 +42,7 @@ void h2_free(struct h2 *h);
 /* h2_input: 0, or a negative error: send what h2_output gives and close. */
 int h2_input(struct h2 *h, struct span data, uint64_t now_ms) MUST_CHECK;
 /* h2_output: appends what is to be sent, about H2_OUTPUT_MAX octets at most. 0, or a negative error: close. out->len 0: nothing. */
-int h2_output(struct h2 *h, struct buf *out) MUST_CHECK;
+int h2_output(struct h2 *h, struct buf *out, uint64_t now_ms) MUST_CHECK;
 /* h2_tick: about once a second. 0, or -ERR_TIMEOUT: the peer does not answer, close. */
 int h2_tick(struct h2 *h, uint64_t now_ms) MUST_CHECK;
 /* h2_drain: GOAWAY in two steps; streams under way finish. */

@@ -381,7 +381,7 @@ void h2client_run(struct h2client *c)
 		}
 		(void)coro_run();
 		buf_init(&out, 1 << 24);
-		assert_int_equal(h2_output(c->h, &out), 0);
+		assert_int_equal(h2_output(c->h, &out, c->now_ms), 0);
 		if (out.len > 0) {
 			moved = true;
 			assert_true(nghttp2_session_mem_recv(c->session, out.data, out.len) >= 0);
