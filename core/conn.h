@@ -54,8 +54,8 @@ struct conn_opts {
 
 #define CONN_PREFACE_MAX     4096
 #define CONN_PEER_CLOSE_MS   1000
-#define CONN_SEND_LIMIT      (1024 * 1024)       /* the default of send_limit */
-#define CONN_SEND_MEMORY_MAX (256 * 1024 * 1024) /* octets of queues of one loop */
+#define CONN_SEND_LIMIT      (1024 * 1024)         /* the default of send_limit */
+#define CONN_SEND_MEMORY_MAX (256UL * 1024 * 1024) /* octets of queues of one loop */
 #define CONN_HANDSHAKES_PER_ITERATION \
 	4 /* TLS steps, so that open connections are served in between */
 

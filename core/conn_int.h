@@ -81,7 +81,7 @@ struct conn_sched {
 	struct conn *work, **work_tail;   /* first in, first out */
 	struct conn *later, **later_tail; /* over budget: the next iteration */
 	unsigned handshakes_left, rearms_left;
-	unsigned live;
+	unsigned live, listeners_live;
 	struct pool pool;
 	struct timer trim;
 	uint8_t scratch[CONN_SCRATCH_SIZE];

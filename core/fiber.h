@@ -10,7 +10,7 @@
 struct fiber;
 typedef void fiber_fn(void *arg);
 
-#define FIBER_STACK_SIZE    (64 * 1024) /* pooled, with a guard page; a deeper one is a bug */
+#define FIBER_STACK_SIZE    (64UL * 1024) /* pooled, with a guard page; a deeper one is a bug */
 #define FIBERS_PER_LOOP_MAX 4096
 #define FIBER_NO_DEADLINE   UINT64_MAX
 

@@ -11,9 +11,9 @@
 
 /* Instrumented code has larger frames. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_SIZE (4 * FIBER_STACK_SIZE)
+#define STACK_SIZE ((size_t)4 * FIBER_STACK_SIZE)
 #else
-#define STACK_SIZE FIBER_STACK_SIZE
+#define STACK_SIZE ((size_t)FIBER_STACK_SIZE)
 #endif
 #define STACKS_KEPT_MAX \
 	64 /* free stacks a pool keeps; 4 MiB of address space, resident as far as they were used */

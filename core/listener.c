@@ -65,6 +65,8 @@ static void release_if_done(struct listener *l)
 		return;
 	timer_cancel(l->loop, &l->back_off);
 	list_remove(&l->link);
+	if (l->started)
+		l->loop->conns->listeners_live--;
 	io_fd_close(l->socket.fd);
 	free(l);
 }
@@ -152,6 +154,7 @@ bool listener_start(struct listener *l)
 	if (s == NULL)
 		return false;
 	list_push_back(&s->listeners, &l->link);
+	s->listeners_live++;
 	l->started = true;
 	arm(l);
 	return true;
@@ -179,13 +182,10 @@ void listener_close(struct listener *l)
 unsigned listener_close_all(struct conn_sched *s)
 {
 	struct list *i, *next;
-	unsigned n = 0;
 
 	for (i = s->listeners.next; i != &s->listeners; i = next) {
 		next = i->next;
 		listener_close(container_of(i, struct listener, link));
 	}
-	for (i = s->listeners.next; i != &s->listeners; i = i->next)
-		n++;
-	return n;
+	return s->listeners_live;
 }

@@ -84,7 +84,7 @@ void wheel_cancel(struct wheel *w, struct timer *t)
 		return;
 	unlink_timer(w, t);
 	/* The last one of a slot: clear the slot's bit, so that nobody wakes up for it. */
-	if (prev >= first && prev < first + WHEEL_LEVELS * WHEEL_SLOTS && *prev == NULL) {
+	if (prev >= first && prev < first + (size_t)WHEEL_LEVELS * WHEEL_SLOTS && *prev == NULL) {
 		size_t i = (size_t)(prev - first);
 
 		w->used[i / WHEEL_SLOTS] &= ~(1ULL << (i % WHEEL_SLOTS));
