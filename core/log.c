@@ -151,6 +151,8 @@ static bool put_text(struct buf *out, struct span s, bool json)
 	return i >= s.len;
 }
 
+_Static_assert(ADDR_TEXT_MAX > GUID_TEXT_LEN, "one array holds an address or a GUID");
+
 static bool put_value(struct buf *out, const struct log_field *f, bool json)
 {
 	char text[ADDR_TEXT_MAX];
@@ -170,7 +172,6 @@ static bool put_value(struct buf *out, const struct log_field *f, bool json)
 	case LOG_K_ERR:
 		return put_text(out, span_str(err_name((int)f->v.i64)), json);
 	case LOG_K_GUID:
-		_Static_assert(ADDR_TEXT_MAX > GUID_TEXT_LEN, "text holds a GUID");
 		guid_format(f->v.guid, text);
 		return put_text(out, span_str(text), json);
 	case LOG_K_ADDR:

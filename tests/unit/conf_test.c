@@ -125,79 +125,74 @@ static void test_every_kind_of_value(void **state)
 	buf_free(&errors);
 }
 
+static const struct {
+	const char *text, *error;
+} mistakes[] = {
+	{"bogus: 1", "f:1:1: unknown key \"bogus\" (known: cira, api, metrics, log, store, "
+                     "workers, drain_timeout)"},
+	{"cira:\n  lisen: []",
+         "f:2:3: unknown key \"lisen\" in cira (known: listen, listeners, name,"},
+	{"log:\n  level: loud",
+         "f:2:10: log.level: \"loud\" is not valid (one of debug, info, warn, error)"},
+	{"workers: many", "f:1:10: workers: \"many\" is not valid (a whole number, from 0 to 255)"},
+	{"workers: 256",
+         "f:1:10: workers: \"256\" is out of range (a whole number, from 0 to 255)"},
+	{"workers: -1", "f:1:10: workers: \"-1\" is not valid"},
+	{"workers: 99999999999999999999999",
+         "f:1:10: workers: \"99999999999999999999999\" is out of range"},
+	{"workers: \"3\"", "f:1:10: workers is a quoted text"},
+	{"workers:", "f:1:9: workers has no value"},
+	{"workers: [1]", "f:1:10: workers must be a single value"},
+	{"workers: 1\nworkers: 2", "f:2:1: \"workers\" is here a second time (first in line 1)"},
+	{"log: {level: info}\nlog.level: warn", "f:2:1: log.level is set already in line 1"},
+	{"cira: 5", "f:1:7: cira must be a mapping"},
+	{"cira: {keepalive: 30}", "f:1:19: cira.keepalive: \"30\" is not valid (a duration "
+                                  "like 500ms, 30s, 5m, 24h or 7d, from 5s to 1h)"},
+	{"cira: {keepalive: 2h}", "f:1:19: cira.keepalive: \"2h\" is out of range"},
+	{"cira: {listen: \"a:1\"}", "f:1:16: cira.listen must be a list (a list of \"host:port\""},
+	{"cira: {listen: [a, \"1.2.3.4:5\", b]}", "f:1:17: cira.listen: \"a\" is not valid"},
+	{"cira: {listen: [\"::1:5\"]}", "f:1:17: cira.listen: \"::1:5\" is not valid"},
+	{"cira: {listen: []}", "f: cira.listen is empty and there is no cira.listeners"},
+	{"cira: {listeners: [{profile: legacy}]}",
+         "f:1:20: cira.listeners: \"address\" is missing"},
+	{"cira: {listeners: [{address: ''}]}", "f:1:30: address: \"\" is not valid"},
+	{"cira: {listeners: [{address: ':1', x: 1}]}",
+         "f:1:36: unknown key \"x\" (known: address, profile, proxy_from)"},
+	{"cira: {listeners: [\":1\"]}",
+         "f:1:20: cira.listeners has an entry that is not a mapping"},
+	{"cira: {proxy_from: [10.0.0.1/8]}",
+         "f:1:21: cira.proxy_from: \"10.0.0.1/8\" is not valid (a list of networks"},
+	{"cira: {cert: a}", "f: cira.cert needs cira.key (set both or neither)"},
+	{"api: {key: a}", "f: api.key needs api.cert"},
+	{"cira: {chain: a}", "f: cira.chain needs cira.cert"},
+	{"api: {listen: []}", "f:1:15: api.listen has too few entries"},
+	{"store: {map_size: 1EiB}",
+         "f:1:19: store.map_size: \"1EiB\" is not valid (a size in octets or like"},
+	{"store: {map_size: 1B}", "f:1:19: store.map_size: \"1B\" is not valid"},
+	{"a: &x 1", "f:1:1: unknown key \"a\""},
+	{"workers: &x 1", "f:1:10: anchors are not allowed"},
+	{"workers: !!int 1", "f:1:10: tags are not allowed"},
+	{"workers: *x", "f:1:10: aliases are not allowed"},
+	{"<<: {workers: 1}", "f:1:1: unknown key \"<<\""},
+	{"? [a]\n: 1", "f:1:3: a key must be a single word"},
+	{"workers: 1\n---\nworkers: 2", "f:2:1: a second document is not allowed"},
+	{"- a", "f:1:1: the file must be a mapping"},
+	{"cira: {name: \"a\\0b\"}", "f:1:14: a NUL character is not allowed"},
+	{"cira: {name: \"\\e[2J\xc3\xa9\"}\nx: \"",
+         "f:2:5: found unexpected end of stream while scanning a quoted scalar (YAML "
+         "syntax)"},
+	{"x: [[[[[[[[[[1]]]]]]]]]]",
+         "f:1:1: unknown key \"x\" (known: cira, api, metrics, log, store, workers, "
+         "drain_timeout)\nf:1:11: nested too deep (at most 8 levels)\n"},
+	{"\"\\e[2J\": 1", "f:1:1: unknown key \"?[2J\""},
+	{"workers: \xff", "f:1:1: invalid leading UTF-8 octet at octet 9"},
+};
+
 static void test_each_mistake_has_its_message(void **state)
 {
-	static const struct {
-		const char *text, *error;
-	} cases[] = {
-		{"bogus: 1", "f:1:1: unknown key \"bogus\" (known: cira, api, metrics, log, store, "
-	                     "workers, drain_timeout)"},
-		{"cira:\n  lisen: []",
-	         "f:2:3: unknown key \"lisen\" in cira (known: listen, listeners, name,"},
-		{"log:\n  level: loud",
-	         "f:2:10: log.level: \"loud\" is not valid (one of debug, info, warn, error)"},
-		{"workers: many",
-	         "f:1:10: workers: \"many\" is not valid (a whole number, from 0 to 255)"},
-		{"workers: 256",
-	         "f:1:10: workers: \"256\" is out of range (a whole number, from 0 to 255)"},
-		{"workers: -1", "f:1:10: workers: \"-1\" is not valid"},
-		{"workers: 99999999999999999999999",
-	         "f:1:10: workers: \"99999999999999999999999\" is out of range"},
-		{"workers: \"3\"", "f:1:10: workers is a quoted text"},
-		{"workers:", "f:1:9: workers has no value"},
-		{"workers: [1]", "f:1:10: workers must be a single value"},
-		{"workers: 1\nworkers: 2",
-	         "f:2:1: \"workers\" is here a second time (first in line 1)"},
-		{"log: {level: info}\nlog.level: warn",
-	         "f:2:1: log.level is set already in line 1"},
-		{"cira: 5", "f:1:7: cira must be a mapping"},
-		{"cira: {keepalive: 30}", "f:1:19: cira.keepalive: \"30\" is not valid (a duration "
-	                                  "like 500ms, 30s, 5m, 24h or 7d, from 5s to 1h)"},
-		{"cira: {keepalive: 2h}", "f:1:19: cira.keepalive: \"2h\" is out of range"},
-		{"cira: {listen: \"a:1\"}",
-	         "f:1:16: cira.listen must be a list (a list of \"host:port\""},
-		{"cira: {listen: [a, \"1.2.3.4:5\", b]}",
-	         "f:1:17: cira.listen: \"a\" is not valid"},
-		{"cira: {listen: [\"::1:5\"]}", "f:1:17: cira.listen: \"::1:5\" is not valid"},
-		{"cira: {listen: []}", "f: cira.listen is empty and there is no cira.listeners"},
-		{"cira: {listeners: [{profile: legacy}]}",
-	         "f:1:20: cira.listeners: \"address\" is missing"},
-		{"cira: {listeners: [{address: ''}]}", "f:1:30: address: \"\" is not valid"},
-		{"cira: {listeners: [{address: ':1', x: 1}]}",
-	         "f:1:36: unknown key \"x\" (known: address, profile, proxy_from)"},
-		{"cira: {listeners: [\":1\"]}",
-	         "f:1:20: cira.listeners has an entry that is not a mapping"},
-		{"cira: {proxy_from: [10.0.0.1/8]}",
-	         "f:1:21: cira.proxy_from: \"10.0.0.1/8\" is not valid (a list of networks"},
-		{"cira: {cert: a}", "f: cira.cert needs cira.key (set both or neither)"},
-		{"api: {key: a}", "f: api.key needs api.cert"},
-		{"cira: {chain: a}", "f: cira.chain needs cira.cert"},
-		{"api: {listen: []}", "f:1:15: api.listen has too few entries"},
-		{"store: {map_size: 1EiB}",
-	         "f:1:19: store.map_size: \"1EiB\" is not valid (a size in octets or like"},
-		{"store: {map_size: 1B}", "f:1:19: store.map_size: \"1B\" is not valid"},
-		{"a: &x 1", "f:1:1: unknown key \"a\""},
-		{"workers: &x 1", "f:1:10: anchors are not allowed"},
-		{"workers: !!int 1", "f:1:10: tags are not allowed"},
-		{"workers: *x", "f:1:10: aliases are not allowed"},
-		{"<<: {workers: 1}", "f:1:1: unknown key \"<<\""},
-		{"? [a]\n: 1", "f:1:3: a key must be a single word"},
-		{"workers: 1\n---\nworkers: 2", "f:2:1: a second document is not allowed"},
-		{"- a", "f:1:1: the file must be a mapping"},
-		{"cira: {name: \"a\\0b\"}", "f:1:14: a NUL character is not allowed"},
-		{"cira: {name: \"\\e[2J\xc3\xa9\"}\nx: \"",
-	         "f:2:5: found unexpected end of stream while scanning a quoted scalar (YAML "
-	         "syntax)"},
-		{"x: [[[[[[[[[[1]]]]]]]]]]",
-	         "f:1:1: unknown key \"x\" (known: cira, api, metrics, log, store, workers, "
-	         "drain_timeout)\nf:1:11: nested too deep (at most 8 levels)\n"},
-		{"\"\\e[2J\": 1", "f:1:1: unknown key \"?[2J\""},
-		{"workers: \xff", "f:1:1: invalid leading UTF-8 octet at octet 9"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		refused(cases[i].text, cases[i].error);
+	for (size_t i = 0; i < ARRAY_LEN(mistakes); i++)
+		refused(mistakes[i].text, mistakes[i].error);
 }
 
 static void test_all_mistakes_in_the_order_of_the_file(void **state)
