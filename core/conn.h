@@ -120,7 +120,10 @@ const struct addr *listener_addr(const struct listener *l); /* the real port */
 bool listener_start(struct listener *l) MUST_CHECK;
 /* listener_v4_only: [::] was asked for, but the system has no IPv6: it listens on 0.0.0.0. */
 bool listener_v4_only(const struct listener *l);
-/* listener_pause: stops arming accepts (admission); the backlog absorbs. */
+/*
+ * listener_pause: stops accepting (admission); the backlog absorbs. A connection that was just being accepted may still come.
+ * Loop thread, after listener_start.
+ */
 void listener_pause(struct listener *l, bool paused);
 /* listener_close: loop thread (or after loop_run has returned, if it was never started); memory is freed when the last accept ended. */
 void listener_close(struct listener *l);

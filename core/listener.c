@@ -163,6 +163,9 @@ bool listener_start(struct listener *l)
 void listener_pause(struct listener *l, bool paused)
 {
 	l->paused = paused;
+	for (unsigned i = 0; paused && i < l->slots_len; i++)
+		if (l->slots[i].armed)
+			io_cancel(l->loop->io, &l->slots[i].op);
 	arm(l);
 }
 

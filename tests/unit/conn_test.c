@@ -575,6 +575,39 @@ static void test_out_of_descriptors(void **state)
 	assert_in_range(r.stats.accept_errors, 1, 16 * 10);
 }
 
+/* While paused nothing is accepted: the backlog keeps it. */
+static struct timer unpause;
+static struct rig *pausing_rig;
+
+static void unpause_now(struct timer *t)
+{
+	(void)t;
+	assert_int_equal(pausing_rig->opened, 0);
+	listener_pause(pausing_rig->listener, false);
+}
+
+static void paused_start(struct rig *r)
+{
+	pausing_rig = r;
+	listener_pause(r->listener, true);
+	listener_pause(r->listener, false); /* the cancelled accepts come back */
+	listener_pause(r->listener, true);
+	unpause.fire = unpause_now;
+	timer_set(r->loop, &unpause, loop_now_ms(r->loop) + 200);
+}
+
+static void test_paused_listener(void **state)
+{
+	struct rig r = {
+		.ops = {.data = rig_data_echo}, .start = paused_start, .peer = starved_peer};
+
+	(void)state;
+	rig_run(&r);
+	assert_int_equal(r.opened, 1);
+	assert_int_equal(echoed, 10);
+	assert_int_equal(r.stats.accept_errors, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,6 +628,7 @@ int main(void)
 		LOOPS_TEST(test_any_address_takes_ipv4_too),
 		LOOPS_TEST(test_address_in_use),
 		LOOPS_TEST(test_out_of_descriptors),
+		LOOPS_TEST(test_paused_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
