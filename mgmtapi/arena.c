@@ -12,7 +12,7 @@ struct arena_block {
 	_Alignas(max_align_t) uint8_t data[];
 };
 
-#define ALIGN sizeof(max_align_t)
+#define ALIGN _Alignof(max_align_t)
 
 void arena_init(struct arena *a, size_t cap)
 {

@@ -195,7 +195,7 @@ static void arenas(void **state)
 
 		assert_non_null(q);
 		assert_int_equal(q[499], 0);
-		assert_int_equal((uintptr_t)q % sizeof(max_align_t), 0);
+		assert_int_equal((uintptr_t)q % _Alignof(max_align_t), 0);
 		memset(q, 0xff, 500);
 	}
 	assert_null(arena_alloc(&a, 60000));
