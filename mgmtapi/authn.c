@@ -12,7 +12,8 @@
 #include "core/err.h"
 #include "core/text.h"
 
-static int by_token(const struct authn *a, struct span token, struct principal *out, const char **why)
+static int by_token(const struct authn *a, struct span token, struct principal *out,
+                    const char **why)
 {
 	struct store_token *found = calloc(1, sizeof(*found));
 	uint8_t sha256[32];
@@ -39,14 +40,16 @@ static int by_token(const struct authn *a, struct span token, struct principal *
 	return err;
 }
 
-int authn_check(const struct authn *a, const char *authorization, const char *cert_cn, struct principal *out, const char **why)
+int authn_check(const struct authn *a, const char *authorization, const char *cert_cn,
+                struct principal *out, const char **why)
 {
 	static const char scheme[] = "Bearer ";
 	size_t len = strlen(authorization);
 
 	memset(out, 0, sizeof(*out));
 	if (len > 0) {
-		if (strncasecmp(authorization, scheme, strlen(scheme)) != 0 || len > AUTHN_TOKEN_TEXT_MAX) {
+		if (strncasecmp(authorization, scheme, strlen(scheme)) != 0 ||
+		    len > AUTHN_TOKEN_TEXT_MAX) {
 			*why = "the authorization header is not \"Bearer TOKEN\"";
 			return -ERR_UNAUTHENTICATED;
 		}

@@ -21,4 +21,5 @@ struct authn {
  * authn_check: authorization is the header's value ("" none), cert_cn the verified client certificate's CN ("" none); a token wins. 0, or
  * -ERR_UNAUTHENTICATED with *why a static sentence for people.
  */
-int authn_check(const struct authn *a, const char *authorization, const char *cert_cn, struct principal *out, const char **why) MUST_CHECK;
+int authn_check(const struct authn *a, const char *authorization, const char *cert_cn,
+                struct principal *out, const char **why) MUST_CHECK;

@@ -116,7 +116,8 @@ static const char *status_text(struct call *c, size_t max, const char *fmt, ...)
 	return clean(p);
 }
 
-int call_fail(struct call *c, enum call_code code, const char *reason, const char *hint, const char *fmt, ...)
+int call_fail(struct call *c, enum call_code code, const char *reason, const char *hint,
+              const char *fmt, ...)
 {
 	va_list ap;
 
@@ -137,7 +138,8 @@ void call_fail_info(struct call *c, const char *key, const char *value)
 {
 	if (c->info_len == RPC_STATUS_INFO_MAX)
 		return;
-	c->info[c->info_len++] = (struct http_pair){status_text(c, INFO_VALUE_MAX, "%s", key), status_text(c, INFO_VALUE_MAX, "%s", value)};
+	c->info[c->info_len++] = (struct http_pair){status_text(c, INFO_VALUE_MAX, "%s", key),
+	                                            status_text(c, INFO_VALUE_MAX, "%s", value)};
 }
 
 void call_fail_retry(struct call *c, uint32_t after_ms)
@@ -154,25 +156,32 @@ static const struct {
 	{ERR_NOMEM, CALL_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "try again later"},
 	{ERR_INVALID, CALL_INVALID_ARGUMENT, "INVALID", NULL},
 	{ERR_TOO_BIG, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", "ask for less at a time"},
-	{ERR_PROTOCOL, CALL_INTERNAL, "DEVICE_PROTOCOL", "the device's answer could not be understood"},
+	{ERR_PROTOCOL, CALL_INTERNAL, "DEVICE_PROTOCOL",
+         "the device's answer could not be understood"},
 	{ERR_CLOSED, CALL_UNAVAILABLE, "CONNECTION_LOST", "try again when the device is connected"},
-	{ERR_TIMEOUT, CALL_DEADLINE_EXCEEDED, "TIMEOUT", "the device did not answer in time; try again or allow more time"},
+	{ERR_TIMEOUT, CALL_DEADLINE_EXCEEDED, "TIMEOUT",
+         "the device did not answer in time; try again or allow more time"},
 	{ERR_CANCELLED, CALL_CANCELLED, "CANCELLED", NULL},
 	{ERR_BUSY, CALL_UNAVAILABLE, "BUSY", "try again in a moment"},
 	{ERR_NOT_FOUND, CALL_NOT_FOUND, "NOT_FOUND", NULL},
 	{ERR_EXISTS, CALL_ALREADY_EXISTS, "EXISTS", NULL},
 	{ERR_DENIED, CALL_PERMISSION_DENIED, "DENIED", NULL},
-	{ERR_UNAUTHENTICATED, CALL_FAILED_PRECONDITION, "DEVICE_CREDENTIALS", "set the device's AMT user and password"},
+	{ERR_UNAUTHENTICATED, CALL_FAILED_PRECONDITION, "DEVICE_CREDENTIALS",
+         "set the device's AMT user and password"},
 	{ERR_PRECONDITION, CALL_FAILED_PRECONDITION, "PRECONDITION", NULL},
 	{ERR_TLS, CALL_UNAVAILABLE, "DEVICE_TLS", "TLS with the device failed"},
-	{ERR_PIN, CALL_FAILED_PRECONDITION, "DEVICE_CERTIFICATE_CHANGED", "if the change is expected, unpin the device's certificate"},
+	{ERR_PIN, CALL_FAILED_PRECONDITION, "DEVICE_CERTIFICATE_CHANGED",
+         "if the change is expected, unpin the device's certificate"},
 	{ERR_FULL, CALL_RESOURCE_EXHAUSTED, "LIMIT", "try again later"},
 	{ERR_NO_SPACE, CALL_UNAVAILABLE, "DISK_FULL", "make room on the server's disk"},
-	{ERR_READONLY, CALL_UNAVAILABLE, "READ_ONLY", "the server's store takes no changes now; see its log"},
+	{ERR_READONLY, CALL_UNAVAILABLE, "READ_ONLY",
+         "the server's store takes no changes now; see its log"},
 	{ERR_UNSUPPORTED, CALL_UNIMPLEMENTED, "UNSUPPORTED", NULL},
 	{ERR_CORRUPT, CALL_DATA_LOSS, "CORRUPT", "check the store with causewayd --check"},
-	{ERR_OFFLINE, CALL_FAILED_PRECONDITION, "DEVICE_OFFLINE", "see why with: causeway device why"},
-	{ERR_REFUSED, CALL_FAILED_PRECONDITION, "DEVICE_REFUSED", "the device does not forward this port or refused the channel"},
+	{ERR_OFFLINE, CALL_FAILED_PRECONDITION, "DEVICE_OFFLINE",
+         "see why with: causeway device why"},
+	{ERR_REFUSED, CALL_FAILED_PRECONDITION, "DEVICE_REFUSED",
+         "the device does not forward this port or refused the channel"},
 	{ERR_FAULT, CALL_INTERNAL, "DEVICE_FAULT", NULL},
 };
 
@@ -182,7 +191,8 @@ int call_fail_err(struct call *c, int err, const char *what)
 		return -ERR_FAULT;
 	for (size_t i = 0; i < ARRAY_LEN(by_error); i++)
 		if (by_error[i].err == -err)
-			return call_fail(c, by_error[i].code, by_error[i].reason, by_error[i].hint, "%s: %s", what, err_text(err));
+			return call_fail(c, by_error[i].code, by_error[i].reason, by_error[i].hint,
+			                 "%s: %s", what, err_text(err));
 	return call_fail(c, CALL_INTERNAL, "INTERNAL", NULL, "%s: %s", what, err_text(err));
 }
 
@@ -307,7 +317,8 @@ int call_send(struct call *c, const ProtobufCMessage *msg)
 
 int call_send_bytes(struct call *c, struct span packed)
 {
-	ProtobufCMessage *msg = protobuf_c_message_unpack(c->method->def->response, &c->allocator, packed.len, packed.ptr);
+	ProtobufCMessage *msg = protobuf_c_message_unpack(c->method->def->response, &c->allocator,
+	                                                  packed.len, packed.ptr);
 
 	return msg != NULL ? call_send(c, msg) : -ERR_CORRUPT;
 }

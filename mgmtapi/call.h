@@ -48,18 +48,19 @@ enum call_code {
 /* call_code_name: "NOT_FOUND". Static string; "UNKNOWN" for a number that is none. */
 const char *call_code_name(int code);
 
-#define CALL_MESSAGE_MAX    1024	   /* octets of an error's message */
-#define CALL_HINT_MAX	    512		   /* octets of its hint */
-#define CALL_ARENA_MAX	    (32 * 1024 * 1024) /* what a call may unpack and allocate in all */
+#define CALL_MESSAGE_MAX    1024               /* octets of an error's message */
+#define CALL_HINT_MAX       512                /* octets of its hint */
+#define CALL_ARENA_MAX      (32 * 1024 * 1024) /* what a call may unpack and allocate in all */
 #define CALL_REQUEST_ID_MAX 63
 
 #define PRINCIPAL_NAME_MAX   96
 #define PRINCIPAL_SCOPES_MAX 16
-#define SCOPE_NAME_MAX	     31
+#define SCOPE_NAME_MAX       31
 
 /* Who calls. Valid as long as the call. */
 struct principal {
-	char name[PRINCIPAL_NAME_MAX]; /* "token:ID", "cert:CN"; "" for methods that need no credentials */
+	char name
+		[PRINCIPAL_NAME_MAX]; /* "token:ID", "cert:CN"; "" for methods that need no credentials */
 	enum role role;
 	uint16_t groups_len; /* 0: all groups */
 	uint16_t scopes_len; /* 0: all scopes of the role */
@@ -123,8 +124,8 @@ bool call_send_ready(struct call *c);
  * become a google.rpc.ErrorInfo with domain "causeway". fmt: a sentence for people; never a secret. The last one wins.
  * Returns -ERR_FAULT so that a handler can write: return call_fail(...).
  */
-int call_fail(struct call *c, enum call_code code, const char *reason, const char *hint, const char *fmt, ...)
-	PRINTF_LIKE(5, 6);
+int call_fail(struct call *c, enum call_code code, const char *reason, const char *hint,
+              const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* call_fail_info: adds a key and value to the metadata of the error that call_fail has set (8 at most, 1 KiB in all). */
 void call_fail_info(struct call *c, const char *key, const char *value);
 /* call_fail_retry: adds a google.rpc.RetryInfo (for RESOURCE_EXHAUSTED and UNAVAILABLE). */

@@ -15,16 +15,17 @@
 #include "mgmtapi/authn.h"
 #include "mgmtapi/dispatch.h"
 
-#define RPC_HEAD_MAX	    8192	     /* octets of request header values that are kept */
-#define RPC_MESSAGE_MAX	    (4 * 1024 * 1024) /* default limit of one message, both ways */
-#define RPC_SEND_QUEUE_MAX  (256 * 1024)     /* a handler waits while so much is queued */
-#define RPC_BUFFERED_MAX    (256 * 1024 * 1024) /* default limit of requests held in memory, all calls of the server */
-#define RPC_CALLS_MAX	    4096	     /* default limit of calls under way, all connections */
-#define RPC_STATUS_MAX	    (16 * 1024)  /* octets of a status's texts */
-#define RPC_UPLOAD_MS	    60000	     /* a request must be complete by then */
+#define RPC_HEAD_MAX       8192              /* octets of request header values that are kept */
+#define RPC_MESSAGE_MAX    (4 * 1024 * 1024) /* default limit of one message, both ways */
+#define RPC_SEND_QUEUE_MAX (256 * 1024)      /* a handler waits while so much is queued */
+#define RPC_BUFFERED_MAX \
+	(256 * 1024 * 1024) /* default limit of requests held in memory, all calls of the server */
+#define RPC_CALLS_MAX       4096        /* default limit of calls under way, all connections */
+#define RPC_STATUS_MAX      (16 * 1024) /* octets of a status's texts */
+#define RPC_UPLOAD_MS       60000       /* a request must be complete by then */
 #define RPC_STATUS_INFO_MAX 8
-#define RPC_PATH_MAX	    256
-#define RPC_IN_EXTRA	    (2 * 1024 * 1024) /* of a stream, beyond one message: the window and a frame */
+#define RPC_PATH_MAX        256
+#define RPC_IN_EXTRA        (2 * 1024 * 1024) /* of a stream, beyond one message: the window and a frame */
 
 /* What runs handlers; call_exec_fibers on a loop, something simpler in tests. */
 struct call_exec {
@@ -40,7 +41,7 @@ struct rpc_env {
 	struct dispatch *dispatch;
 	struct authn authn;
 	const struct call_exec *exec;
-	void *user;	    /* call_user */
+	void *user; /* call_user */
 	size_t message_max;
 	size_t buffered_max;
 	unsigned calls_max;
@@ -50,7 +51,8 @@ struct rpc_env {
 };
 
 /* rpc_env_init: defaults for all limits. */
-void rpc_env_init(struct rpc_env *env, struct dispatch *d, const struct authn *a, const struct call_exec *exec);
+void rpc_env_init(struct rpc_env *env, struct dispatch *d, const struct authn *a,
+                  const struct call_exec *exec);
 
 struct http_pair {
 	const char *name; /* lower case */
@@ -62,7 +64,8 @@ struct http_stream;
 /* What a transport does for a call. Everything is copied. */
 struct http_stream_ops {
 	/* Starts the response. end: nothing follows. */
-	void (*head)(struct http_stream *s, unsigned status, const struct http_pair *f, size_t n, bool end);
+	void (*head)(struct http_stream *s, unsigned status, const struct http_pair *f, size_t n,
+	             bool end);
 	/* Body octets; queued. */
 	void (*body)(struct http_stream *s, struct span data);
 	/* Ends the response, with trailers if n > 0 (HTTP/2 only; a transport without trailers ignores them). */
@@ -111,13 +114,14 @@ enum rpc_kind { RPC_PLAIN, RPC_GRPC, RPC_CONNECT_UNARY, RPC_CONNECT_STREAM };
 struct rpc_peer {
 	struct addr addr;
 	const char *cert_cn; /* verified client certificate's CN, "" none */
-	bool trailers;	     /* the transport has trailers (HTTP/2): gRPC is possible */
+	bool trailers;       /* the transport has trailers (HTTP/2): gRPC is possible */
 };
 
 /*
  * rpc_open: a request's head has come. Never NULL but for want of memory (answer 503). The answer may be complete on return. head is borrowed.
  */
-struct call *rpc_open(struct rpc_env *env, struct http_stream *hs, const struct rpc_head *head, const struct rpc_peer *peer, uint64_t now_ms);
+struct call *rpc_open(struct rpc_env *env, struct http_stream *hs, const struct rpc_head *head,
+                      const struct rpc_peer *peer, uint64_t now_ms);
 /* rpc_data: a piece of the request's body. rpc_end: it is complete. */
 void rpc_data(struct call *c, struct span data);
 void rpc_end(struct call *c);
@@ -131,14 +135,15 @@ void rpc_gone(struct call *c, uint64_t now_ms);
 struct call {
 	struct rpc_env *env;
 	struct http_stream *hs; /* NULL once gone */
-	struct method *method;	/* NULL: refused before it was known */
+	struct method *method;  /* NULL: refused before it was known */
 	struct principal principal;
 	struct addr peer;
 	char path[RPC_PATH_MAX];
 	char request_id[CALL_REQUEST_ID_MAX + 1];
 	struct arena arena;
 	struct arena recv_arena; /* the last received message */
-	struct arena status_arena; /* texts of the status: a handler's call_release must not take them */
+	struct arena
+		status_arena; /* texts of the status: a handler's call_release must not take them */
 	ProtobufCAllocator allocator, recv_allocator;
 
 	enum rpc_kind kind;
@@ -148,12 +153,12 @@ struct call {
 
 	/* request */
 	struct buf in;
-	size_t scan_at;	     /* first octet of `in` that belongs to no complete message */
-	size_t ready;	     /* complete messages in front of scan_at */
-	size_t held;	     /* octets that the transport has not been given credit for */
-	size_t accounted;    /* of `in`, in env->buffered */
-	bool in_end;	     /* the client sent all */
-	bool in_bad;	     /* what it sent is refused; the status is set */
+	size_t scan_at;   /* first octet of `in` that belongs to no complete message */
+	size_t ready;     /* complete messages in front of scan_at */
+	size_t held;      /* octets that the transport has not been given credit for */
+	size_t accounted; /* of `in`, in env->buffered */
+	bool in_end;      /* the client sent all */
+	bool in_bad;      /* what it sent is refused; the status is set */
 	ProtobufCMessage *request;
 
 	/* handler */

@@ -11,9 +11,9 @@
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/json.h"
 
-#define ERROR_TEXT_MAX	   (16 * 1024)
+#define ERROR_TEXT_MAX     (16 * 1024)
 #define TIMEOUT_DIGITS_MAX 10 /* Connect-Timeout-Ms */
-#define FLAG_END_STREAM	   0x02
+#define FLAG_END_STREAM    0x02
 
 static const struct {
 	const char *name;
@@ -52,14 +52,19 @@ static bool is_type(const char *value, const char *type)
 {
 	size_t n = strlen(type);
 
-	return strncasecmp(value, type, n) == 0 && (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
+	return strncasecmp(value, type, n) == 0 &&
+	       (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
 }
 
 enum rpc_kind connect_kind(const char *content_type, bool *json)
 {
-	*json = is_type(content_type, "application/json") || is_type(content_type, "application/connect+json");
-	if (*json || is_type(content_type, "application/proto") || is_type(content_type, "application/connect+proto"))
-		return strncasecmp(content_type, "application/connect+", 20) == 0 ? RPC_CONNECT_STREAM : RPC_CONNECT_UNARY;
+	*json = is_type(content_type, "application/json") ||
+	        is_type(content_type, "application/connect+json");
+	if (*json || is_type(content_type, "application/proto") ||
+	    is_type(content_type, "application/connect+proto"))
+		return strncasecmp(content_type, "application/connect+", 20) == 0
+		               ? RPC_CONNECT_STREAM
+		               : RPC_CONNECT_UNARY;
 	return RPC_PLAIN;
 }
 
@@ -101,7 +106,8 @@ static void put_error(const struct call *c, struct buf *out)
 void connect_send_head(struct call *c)
 {
 	const struct http_pair fields[] = {
-		{"content-type", c->json ? "application/connect+json" : "application/connect+proto"},
+		{"content-type",
+	         c->json ? "application/connect+json" : "application/connect+proto"},
 		{"connect-accept-encoding", "identity,gzip"},
 	};
 
@@ -119,7 +125,8 @@ void connect_finish_unary(struct call *c)
 
 	buf_init(&error, ERROR_TEXT_MAX);
 	if (c->code == CALL_OK) {
-		f[n++] = (struct http_pair){"content-type", c->json ? "application/json" : "application/proto"};
+		f[n++] = (struct http_pair){"content-type",
+		                            c->json ? "application/json" : "application/proto"};
 		body = buf_span(c->json ? &c->body : &c->response);
 	} else {
 		put_error(c, &error);
@@ -132,8 +139,11 @@ void connect_finish_unary(struct call *c)
 	f[n++] = (struct http_pair){"content-length", length};
 	f[n++] = (struct http_pair){"accept-encoding", "identity,gzip"};
 	/* A path that nobody serves is 404 by Connect's rules; clients read it as unimplemented. */
-	c->hs->ops->head(c->hs, c->method == NULL && c->code == CALL_UNIMPLEMENTED ? 404 : connect_http_status(c->code), f, n,
-			 body.len == 0);
+	c->hs->ops->head(c->hs,
+	                 c->method == NULL && c->code == CALL_UNIMPLEMENTED
+	                         ? 404
+	                         : connect_http_status(c->code),
+	                 f, n, body.len == 0);
 	if (body.len > 0) {
 		c->hs->ops->body(c->hs, body);
 		c->hs->ops->end(c->hs, NULL, 0);

@@ -16,8 +16,8 @@
 #include "core/text.h"
 #include "google/protobuf/descriptor.pb-c.h"
 
-#define ACCESS_FIELD	50710 /* of causeway.v1.access in options.proto */
-#define METHODS_MAX	512
+#define ACCESS_FIELD    50710 /* of causeway.v1.access in options.proto */
+#define METHODS_MAX     512
 #define METHOD_PATH_MAX 160
 
 struct dispatch {
@@ -63,7 +63,8 @@ static int read_access(const Google__Protobuf__MethodOptions *options, struct ac
 	return err;
 }
 
-static const Google__Protobuf__ServiceDescriptorProto *find_service(const Google__Protobuf__FileDescriptorSet *set, const char *name)
+static const Google__Protobuf__ServiceDescriptorProto *
+find_service(const Google__Protobuf__FileDescriptorSet *set, const char *name)
 {
 	char full[METHOD_PATH_MAX];
 
@@ -71,7 +72,8 @@ static const Google__Protobuf__ServiceDescriptorProto *find_service(const Google
 		const Google__Protobuf__FileDescriptorProto *file = set->file[i];
 
 		for (size_t j = 0; j < file->n_service; j++) {
-			(void)snprintf(full, sizeof(full), "%s.%s", file->package, file->service[j]->name);
+			(void)snprintf(full, sizeof(full), "%s.%s", file->package,
+			               file->service[j]->name);
 			if (strcmp(full, name) == 0)
 				return file->service[j];
 		}
@@ -79,7 +81,8 @@ static const Google__Protobuf__ServiceDescriptorProto *find_service(const Google
 	return NULL;
 }
 
-static const Google__Protobuf__MethodDescriptorProto *find_method(const Google__Protobuf__ServiceDescriptorProto *s, const char *name)
+static const Google__Protobuf__MethodDescriptorProto *
+find_method(const Google__Protobuf__ServiceDescriptorProto *s, const char *name)
 {
 	for (size_t i = 0; s != NULL && i < s->n_method; i++)
 		if (strcmp(s->method[i]->name, name) == 0)
@@ -95,7 +98,8 @@ static bool same_type(const char *dotted, const ProtobufCMessageDescriptor *d)
 
 static int request_id_index(const ProtobufCMessageDescriptor *d)
 {
-	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, "request_id");
+	const ProtobufCFieldDescriptor *f =
+		protobuf_c_message_descriptor_get_field_by_name(d, "request_id");
 
 	if (f == NULL || f->type != PROTOBUF_C_TYPE_STRING || f->label == PROTOBUF_C_LABEL_REPEATED)
 		return -1;
@@ -107,7 +111,8 @@ static int fill_method(struct method *m, const Google__Protobuf__MethodDescripto
 	char labels[METRIC_LABELS_MAX];
 	int err;
 
-	if (proto == NULL || !same_type(proto->input_type, m->def->request) || !same_type(proto->output_type, m->def->response))
+	if (proto == NULL || !same_type(proto->input_type, m->def->request) ||
+	    !same_type(proto->output_type, m->def->response))
 		return -ERR_NOT_FOUND;
 	m->client_streaming = proto->has_client_streaming && proto->client_streaming;
 	m->server_streaming = proto->has_server_streaming && proto->server_streaming;
@@ -120,8 +125,9 @@ static int fill_method(struct method *m, const Google__Protobuf__MethodDescripto
 		err = -ERR_NOMEM;
 	}
 	(void)snprintf(labels, sizeof(labels), "grpc_service=%s", m->service->name);
-	m->latency = metric_histogram("causeway_grpc_server_handling_seconds", "Time from request to the end of a call.", labels,
-				      &metric_latency_ms);
+	m->latency = metric_histogram("causeway_grpc_server_handling_seconds",
+	                              "Time from request to the end of a call.", labels,
+	                              &metric_latency_ms);
 	return err;
 }
 
@@ -129,7 +135,8 @@ static int fill(struct dispatch *d, const Google__Protobuf__FileDescriptorSet *s
 {
 	for (size_t i = 0; i < d->services_len; i++) {
 		const struct service *service = d->services[i];
-		const Google__Protobuf__ServiceDescriptorProto *proto = find_service(set, service->name);
+		const Google__Protobuf__ServiceDescriptorProto *proto =
+			find_service(set, service->name);
 
 		for (size_t j = 0; j < service->methods_len; j++) {
 			struct method *m = &d->methods[d->methods_len];
@@ -140,9 +147,10 @@ static int fill(struct dispatch *d, const Google__Protobuf__FileDescriptorSet *s
 			err = fill_method(m, find_method(proto, m->def->name));
 			if (err != 0) {
 				buf_printf(why, "method %s of %s: %s", m->def->name, service->name,
-					   err == -ERR_NOT_FOUND ? "not in the .proto files, or with other types"
-					   : err == -ERR_DENIED	 ? "has no access option"
-								 : err_text(err));
+				           err == -ERR_NOT_FOUND
+				                   ? "not in the .proto files, or with other types"
+				           : err == -ERR_DENIED ? "has no access option"
+				                                : err_text(err));
 				return err;
 			}
 			d->methods_len++;
@@ -151,9 +159,11 @@ static int fill(struct dispatch *d, const Google__Protobuf__FileDescriptorSet *s
 	return 0;
 }
 
-struct dispatch *dispatch_new(const struct service *const *services, size_t services_len, struct span descriptors, struct buf *why)
+struct dispatch *dispatch_new(const struct service *const *services, size_t services_len,
+                              struct span descriptors, struct buf *why)
 {
-	Google__Protobuf__FileDescriptorSet *set = google__protobuf__file_descriptor_set__unpack(NULL, descriptors.len, descriptors.ptr);
+	Google__Protobuf__FileDescriptorSet *set = google__protobuf__file_descriptor_set__unpack(
+		NULL, descriptors.len, descriptors.ptr);
 	struct dispatch *d = calloc(1, sizeof(*d));
 	size_t n = 0;
 	int err = -ERR_NOMEM;
@@ -253,9 +263,11 @@ void method_count(struct method *m, int code, uint64_t took_ms)
 
 	if (counter == NULL) {
 		/* Two threads may come here at once; the registry gives both the same handle. */
-		(void)snprintf(labels, sizeof(labels), "grpc_service=%s,grpc_method=%s,grpc_code=%s", m->service->name, m->def->name,
-			       call_code_name(known));
-		counter = metric_counter("causeway_grpc_server_handled_total", "Calls that ended, by status code.", labels);
+		(void)snprintf(labels, sizeof(labels),
+		               "grpc_service=%s,grpc_method=%s,grpc_code=%s", m->service->name,
+		               m->def->name, call_code_name(known));
+		counter = metric_counter("causeway_grpc_server_handled_total",
+		                         "Calls that ended, by status code.", labels);
 		atomic_store_explicit(&m->handled[known], counter, memory_order_release);
 	}
 	metric_inc(counter);

@@ -34,7 +34,8 @@ struct method {
  * dispatch_new: finds every method of the services in the descriptor set. NULL with a sentence in why: a method that the set does not have, one
  * whose types differ, or one without an access rule in a service that is not open.
  */
-struct dispatch *dispatch_new(const struct service *const *services, size_t services_len, struct span descriptors, struct buf *why);
+struct dispatch *dispatch_new(const struct service *const *services, size_t services_len,
+                              struct span descriptors, struct buf *why);
 void dispatch_free(struct dispatch *d);
 
 /* dispatch_find: the method of a path, NULL if there is none. *service_known: the service exists. */

@@ -13,9 +13,9 @@
 
 #define FRONT_SEND_LIMIT (256 * 1024)
 #define FRONT_FIRST_MAX  (64 * 1024) /* what one delivery of a connection can bring */
-#define FRONT_TICK_MS	 1000
-#define FRONT_FLUSH_MS	 5000
-#define FRONT_DETECT_MS	 30000
+#define FRONT_TICK_MS    1000
+#define FRONT_FLUSH_MS   5000
+#define FRONT_DETECT_MS  30000
 
 /* The server's part on one loop; its thread only, but for the tasks that are posted to it. */
 struct front_worker {

@@ -11,7 +11,8 @@
 #include "core/text.h"
 #include "mgmtapi/call_internal.h"
 
-#define STATUS_MAX	4096 /* octets of the packed status; with the message below the 8 KiB that clients take */
+#define STATUS_MAX \
+	4096 /* octets of the packed status; with the message below the 8 KiB that clients take */
 #define MESSAGE_TEXT_MAX (3 * CALL_MESSAGE_MAX + 16)
 
 bool grpc_content_type(const char *value)
@@ -104,9 +105,11 @@ void grpc_finish(struct call *c)
 		grpc_percent_encode(&message, c->message);
 		f[n++] = (struct http_pair){"grpc-message", buf_cstr(&message)};
 		rpc_status_pack(c, &status);
-		if (status.err == 0 && buf_reserve(&text, base64_encoded_len(status.len) + 1) != NULL) {
+		if (status.err == 0 &&
+		    buf_reserve(&text, base64_encoded_len(status.len) + 1) != NULL) {
 			(void)base64_encode((char *)text.data, buf_span(&status), false);
-			f[n++] = (struct http_pair){"grpc-status-details-bin", (const char *)text.data};
+			f[n++] = (struct http_pair){"grpc-status-details-bin",
+			                            (const char *)text.data};
 		}
 	}
 	if (c->head_sent)

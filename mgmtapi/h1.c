@@ -14,18 +14,19 @@
 #define FIELD_NAME_MAX 64
 
 static const char page[] = "This is the management API of a Causeway gateway.\n"
-			   "It speaks gRPC (HTTP/2) and Connect (POST /causeway.v1.SERVICE/METHOD with JSON), and server reflection.\n";
+			   "It speaks gRPC (HTTP/2) and Connect (POST /causeway.v1.SERVICE/METHOD "
+                           "with JSON), and server reflection.\n";
 
 struct h1 {
 	struct http_stream base; /* first */
 	struct h1_opts opts;
 	struct http1 parser;
 	struct buf out;
-	struct buf rest; /* input behind the present request */
+	struct buf rest;   /* input behind the present request */
 	uint64_t since_ms; /* idle, or the present head is awaited */
 	bool in_request;   /* from the head to the end of the answer */
 	bool request_done; /* no more of the request is to come */
-	bool ended;	   /* and the parser has said so */
+	bool ended;        /* and the parser has said so */
 	bool answer_done;
 	bool chunked, no_body, minor0;
 	bool close; /* after the present answer */
@@ -39,7 +40,8 @@ static struct h1 *h1_of(struct http_stream *s)
 
 /* ---- what a call does ----------------------------------------------------------------------------------------------- */
 
-static void op_head(struct http_stream *base, unsigned status, const struct http_pair *f, size_t n, bool end)
+static void op_head(struct http_stream *base, unsigned status, const struct http_pair *f, size_t n,
+                    bool end)
 {
 	struct h1 *h = h1_of(base);
 	bool length = false;
@@ -108,7 +110,8 @@ static const struct http_stream_ops ops = {op_head, op_body, op_end, op_consume,
 
 static void plain(struct h1 *h, unsigned status, const char *text)
 {
-	const struct http_pair f[] = {{"content-type", "text/plain; charset=utf-8"}, {"cache-control", "no-store"}};
+	const struct http_pair f[] = {{"content-type", "text/plain; charset=utf-8"},
+	                              {"cache-control", "no-store"}};
 	size_t n = strlen(text);
 
 	http1_write_response(&h->out, status);
@@ -140,7 +143,9 @@ static void fill_head(struct h1 *h, struct rpc_head *head)
 		if (name.len >= sizeof(lower))
 			continue;
 		for (size_t j = 0; j < name.len; j++)
-			lower[j] = name.ptr[j] >= 'A' && name.ptr[j] <= 'Z' ? (char)(name.ptr[j] + 32) : (char)name.ptr[j];
+			lower[j] = name.ptr[j] >= 'A' && name.ptr[j] <= 'Z'
+			                   ? (char)(name.ptr[j] + 32)
+			                   : (char)name.ptr[j];
 		rpc_head_add(head, span_of(lower, name.len), value);
 	}
 }
@@ -183,7 +188,8 @@ static int refuse(struct h1 *h)
 {
 	h->close = true;
 	if (!h->in_request || !h->answer_done)
-		plain(h, h->parser.error_status != 0 ? h->parser.error_status : 400, "The request is malformed.\n");
+		plain(h, h->parser.error_status != 0 ? h->parser.error_status : 400,
+		      "The request is malformed.\n");
 	return -ERR_PROTOCOL;
 }
 
@@ -273,7 +279,8 @@ int h1_output(struct h1 *h, struct buf *out, uint64_t now_ms)
 
 struct h1 *h1_new(const struct h1_opts *opts, uint64_t now_ms)
 {
-	struct http1_limits limits = {RPC_HEAD_MAX, RPC_PATH_MAX * 4, 64, opts->env->message_max + 5};
+	struct http1_limits limits = {RPC_HEAD_MAX, RPC_PATH_MAX * 4, 64,
+	                              opts->env->message_max + 5};
 	struct h1 *h = calloc(1, sizeof(*h));
 
 	if (h == NULL)

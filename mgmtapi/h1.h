@@ -7,8 +7,10 @@
 
 #include "mgmtapi/call_internal.h"
 
-#define H1_REST_MAX   (64 * 1024) /* input that waits for the present answer (pipelining); more closes the connection */
-#define H1_IDLE_MS    90000	  /* between requests, and for a head to come */
+#define H1_REST_MAX \
+	(64 *       \
+	 1024) /* input that waits for the present answer (pipelining); more closes the connection */
+#define H1_IDLE_MS    90000 /* between requests, and for a head to come */
 #define H1_OUTPUT_MAX (64 * 1024)
 
 struct h1;

@@ -13,10 +13,11 @@
 #include "core/crypto.h"
 #include "core/err.h"
 
-#define PAIRS_MAX     8
-#define SHUTDOWN_MS   1000 /* between the notice and the final GOAWAY: more than a round trip */
-#define AGE_JITTER    8	   /* ages differ by up to an eighth, so that clients do not come back all at once */
-#define OUT_COMPACT   (64 * 1024)
+#define PAIRS_MAX   8
+#define SHUTDOWN_MS 1000 /* between the notice and the final GOAWAY: more than a round trip */
+#define AGE_JITTER \
+	8 /* ages differ by up to an eighth, so that clients do not come back all at once */
+#define OUT_COMPACT (64 * 1024)
 
 struct h2_stream {
 	struct http_stream base; /* first */
@@ -26,7 +27,7 @@ struct h2_stream {
 	struct rpc_head head;
 	size_t head_list; /* as RFC 9113 counts */
 	struct buf out;
-	size_t out_at; /* octets at the front of out that are sent */
+	size_t out_at;       /* octets at the front of out that are sent */
 	struct buf trailers; /* name NUL value NUL ... */
 	size_t trailers_len;
 	bool out_end, deferred, blocked;
@@ -57,7 +58,11 @@ static void kick(struct h2 *h)
 static nghttp2_nv nv_of(const char *name, const char *value)
 {
 	return (nghttp2_nv){
-		(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE,
+		(uint8_t *)(uintptr_t)name,
+		(uint8_t *)(uintptr_t)value,
+		strlen(name),
+		strlen(value),
+		NGHTTP2_NV_FLAG_NONE,
 	};
 }
 
@@ -75,8 +80,8 @@ static int submit_trailers(struct h2_stream *s)
 	return nghttp2_submit_trailer(s->h->session, s->id, nv, s->trailers_len);
 }
 
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t len, uint32_t *flags, nghttp2_data_source *source,
-			 void *user)
+static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t len,
+                         uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct h2_stream *s = source->ptr;
 	size_t left = s->out.len - s->out_at;
@@ -116,7 +121,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
 	return NGHTTP2_ERR_DEFERRED;
 }
 
-static void op_head(struct http_stream *base, unsigned status, const struct http_pair *f, size_t n, bool end)
+static void op_head(struct http_stream *base, unsigned status, const struct http_pair *f, size_t n,
+                    bool end)
 {
 	struct h2_stream *s = stream_of(base);
 	nghttp2_data_provider body = {.source = {.ptr = s}, .read_callback = read_body};
@@ -129,7 +135,8 @@ static void op_head(struct http_stream *base, unsigned status, const struct http
 	for (size_t i = 0; i < n; i++)
 		nv[i + 1] = nv_of(f[i].name, f[i].value);
 	if (nghttp2_submit_response(s->h->session, s->id, nv, n + 1, end ? NULL : &body) != 0)
-		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id,
+		                                NGHTTP2_INTERNAL_ERROR);
 	kick(s->h);
 }
 
@@ -148,7 +155,8 @@ static void op_body(struct http_stream *base, struct span data)
 
 	buf_put_span(&s->out, data);
 	if (s->out.err != 0) {
-		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id,
+		                                NGHTTP2_INTERNAL_ERROR);
 		kick(s->h);
 		return;
 	}
@@ -168,7 +176,8 @@ static void op_end(struct http_stream *base, const struct http_pair *trailers, s
 	if (s->trailers.err == 0)
 		s->trailers_len = n;
 	else
-		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id,
+		                                NGHTTP2_INTERNAL_ERROR);
 	s->out_end = true;
 	resume(s);
 }
@@ -223,8 +232,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
-		     size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
 {
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
@@ -260,8 +270,10 @@ static void on_ping(struct h2 *h)
 		h->pings = 0;
 	}
 	if (++h->pings == H2_PINGS_MAX)
-		(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session),
-					    NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why, strlen(why));
+		(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+		                            nghttp2_session_get_last_proc_stream_id(h->session),
+		                            NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why,
+		                            strlen(why));
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -285,7 +297,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t len, void *user)
 {
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
 
@@ -340,7 +353,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	int32_t id = frame->hd.stream_id;
 
 	(void)user;
-	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
 	    nghttp2_session_get_stream_remote_close(session, id) == 0)
 		(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 	return 0;
@@ -355,7 +369,8 @@ static int make_session(struct h2 *h)
 	int err = -1;
 
 	if (nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0) {
-		nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+		nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
+		                                                        on_begin_headers);
 		nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 		nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
 		nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -389,8 +404,11 @@ struct h2 *h2_new(const struct h2_opts *opts, uint64_t now_ms)
 	h->opts = *opts;
 	h->now_ms = h->born_ms = h->heard_ms = h->idle_ms = h->pings_ms = now_ms;
 	h->age_ms = age - random_u64() % (age / AGE_JITTER + 1);
-	if (make_session(h) != 0 || nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
-	    nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, H2_CONN_WINDOW) != 0) {
+	if (make_session(h) != 0 ||
+	    nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) !=
+	            0 ||
+	    nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+	                                          H2_CONN_WINDOW) != 0) {
 		h2_free(h);
 		return NULL;
 	}
@@ -446,8 +464,9 @@ void h2_drain(struct h2 *h, uint64_t now_ms)
 static void finish_drain(struct h2 *h)
 {
 	h->drained = true;
-	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
-				    NULL, 0);
+	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+	                            nghttp2_session_get_last_proc_stream_id(h->session),
+	                            NGHTTP2_NO_ERROR, NULL, 0);
 	kick(h);
 }
 
@@ -467,7 +486,8 @@ int h2_tick(struct h2 *h, uint64_t now_ms)
 		(void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
 		kick(h);
 	}
-	if (now_ms - h->born_ms >= h->age_ms || (h->streams == NULL && now_ms - h->idle_ms >= H2_IDLE_MS))
+	if (now_ms - h->born_ms >= h->age_ms ||
+	    (h->streams == NULL && now_ms - h->idle_ms >= H2_IDLE_MS))
 		h2_drain(h, now_ms);
 	if (h->draining && !h->drained && now_ms - h->drain_ms >= SHUTDOWN_MS)
 		finish_drain(h);
@@ -476,7 +496,8 @@ int h2_tick(struct h2 *h, uint64_t now_ms)
 
 bool h2_done(const struct h2 *h)
 {
-	return nghttp2_session_want_read(h->session) == 0 && nghttp2_session_want_write(h->session) == 0;
+	return nghttp2_session_want_read(h->session) == 0 &&
+	       nghttp2_session_want_write(h->session) == 0;
 }
 
 size_t h2_streams(const struct h2 *h)

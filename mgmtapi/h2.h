@@ -6,23 +6,23 @@
 
 #include "mgmtapi/call_internal.h"
 
-#define H2_STREAMS_MAX	    200
-#define H2_STREAM_WINDOW    (1024 * 1024)
-#define H2_CONN_WINDOW	    (16 * 1024 * 1024)
-#define H2_HEADER_LIST_MAX  8192 /* octets, 32 a field included (RFC 9113 6.5.2) */
-#define H2_RESET_BURST	    100	 /* streams a client may reset ... */
-#define H2_RESET_RATE	    20	 /* ... and how many it gets back a second */
+#define H2_STREAMS_MAX       200
+#define H2_STREAM_WINDOW     (1024 * 1024)
+#define H2_CONN_WINDOW       (16 * 1024 * 1024)
+#define H2_HEADER_LIST_MAX   8192 /* octets, 32 a field included (RFC 9113 6.5.2) */
+#define H2_RESET_BURST       100  /* streams a client may reset ... */
+#define H2_RESET_RATE        20   /* ... and how many it gets back a second */
 #define H2_CONTINUATIONS_MAX 8
-#define H2_SETTINGS_MAX	    32
-#define H2_ACKS_MAX	    100 /* queued answers to PING and SETTINGS */
-#define H2_PINGS_MAX	    200 /* in H2_PINGS_MS */
-#define H2_PINGS_MS	    10000
-#define H2_PING_IDLE_MS	    45000 /* silence after which we ask */
-#define H2_PING_WAIT_MS	    20000
-#define H2_IDLE_MS	    (15 * 60 * 1000) /* without a stream: closed */
-#define H2_AGE_MS	    (60 * 60 * 1000) /* then GOAWAY; streams may finish */
-#define H2_OUTPUT_MAX	    (64 * 1024)	     /* gathered in one write */
-#define H2_PREFACE	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define H2_SETTINGS_MAX      32
+#define H2_ACKS_MAX          100 /* queued answers to PING and SETTINGS */
+#define H2_PINGS_MAX         200 /* in H2_PINGS_MS */
+#define H2_PINGS_MS          10000
+#define H2_PING_IDLE_MS      45000 /* silence after which we ask */
+#define H2_PING_WAIT_MS      20000
+#define H2_IDLE_MS           (15 * 60 * 1000) /* without a stream: closed */
+#define H2_AGE_MS            (60 * 60 * 1000) /* then GOAWAY; streams may finish */
+#define H2_OUTPUT_MAX        (64 * 1024)      /* gathered in one write */
+#define H2_PREFACE           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 struct h2;
 

@@ -34,8 +34,9 @@ static int status_of(const char *service)
 		found = strcmp(known[i]->name, service) == 0;
 	if (!found)
 		return GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
-	return atomic_load(&not_serving) ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
-					 : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+	return atomic_load(&not_serving)
+	               ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
+	               : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
 }
 
 static int send_status(struct call *c, int status)
@@ -52,7 +53,9 @@ static int check(struct call *c, const ProtobufCMessage *request)
 	int status = status_of(q->service);
 
 	if (status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN)
-		return call_fail(c, CALL_NOT_FOUND, "SERVICE_UNKNOWN", "server reflection lists the services", "there is no such service");
+		return call_fail(c, CALL_NOT_FOUND, "SERVICE_UNKNOWN",
+		                 "server reflection lists the services",
+		                 "there is no such service");
 	return send_status(c, status);
 }
 
@@ -77,7 +80,9 @@ static int watch(struct call *c, const ProtobufCMessage *request)
 }
 
 static const struct service_method methods[] = {
-	{"Check", &grpc__health__v1__health_check_request__descriptor, &grpc__health__v1__health_check_response__descriptor, check},
-	{"Watch", &grpc__health__v1__health_check_request__descriptor, &grpc__health__v1__health_check_response__descriptor, watch},
+	{"Check", &grpc__health__v1__health_check_request__descriptor,
+         &grpc__health__v1__health_check_response__descriptor, check},
+	{"Watch", &grpc__health__v1__health_check_request__descriptor,
+         &grpc__health__v1__health_check_response__descriptor, watch},
 };
 const struct service health_service = {"grpc.health.v1.Health", methods, ARRAY_LEN(methods), true};

@@ -99,7 +99,8 @@ static struct rpc_peer peer_of(const struct front_conn *f)
 
 static void use_h2(struct front_conn *f)
 {
-	const struct h2_opts opts = {.env = &f->worker->api->env, .peer = peer_of(f), .kick = kick, .arg = f};
+	const struct h2_opts opts = {
+		.env = &f->worker->api->env, .peer = peer_of(f), .kick = kick, .arg = f};
 
 	f->h2 = h2_new(&opts, loop_now_ms(f->worker->loop));
 	if (f->h2 == NULL)
@@ -110,7 +111,8 @@ static void use_h2(struct front_conn *f)
 
 static void use_h1(struct front_conn *f)
 {
-	const struct h1_opts opts = {.env = &f->worker->api->env, .peer = peer_of(f), .kick = kick, .arg = f};
+	const struct h1_opts opts = {
+		.env = &f->worker->api->env, .peer = peer_of(f), .kick = kick, .arg = f};
 
 	f->h1 = h1_new(&opts, loop_now_ms(f->worker->loop));
 	if (f->h1 == NULL)
@@ -188,7 +190,8 @@ static void on_closed(struct conn *c, int err)
 
 	if (err == -ERR_TLS && conn_tls(c) != NULL) {
 		conn_peer(c, &peer);
-		log_event(LOG_INFO, "api_tls_failed", LOG_ADDR("peer", &peer), LOG_STR("why", tls_error(conn_tls(c))));
+		log_event(LOG_INFO, "api_tls_failed", LOG_ADDR("peer", &peer),
+		          LOG_STR("why", tls_error(conn_tls(c))));
 	}
 	f->conn = NULL;
 	f->closing = true;
@@ -226,7 +229,8 @@ void front_open(struct front_worker *w, int fd, const struct addr *peer)
 {
 	struct front_conn *f = calloc(1, sizeof(*f));
 	struct tls_ctx *ctx = current_tls(w->api);
-	const struct conn_opts opts = {.ops = &conn_ops, .user = f, .tls = ctx, .send_limit = FRONT_SEND_LIMIT};
+	const struct conn_opts opts = {
+		.ops = &conn_ops, .user = f, .tls = ctx, .send_limit = FRONT_SEND_LIMIT};
 
 	if (f != NULL) {
 		f->worker = w;

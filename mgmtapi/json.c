@@ -28,7 +28,8 @@ void pbjson_camel(const char *snake, char *out, size_t size)
 			up = true;
 			continue;
 		}
-		out[n++] = up && *snake >= 'a' && *snake <= 'z' ? (char)(*snake - 'a' + 'A') : *snake;
+		out[n++] =
+			up && *snake >= 'a' && *snake <= 'z' ? (char)(*snake - 'a' + 'A') : *snake;
 		up = false;
 	}
 	out[n] = '\0';
@@ -50,7 +51,8 @@ size_t pbjson_utf8_len(const uint8_t *p, size_t left)
 			return 0;
 		cp = cp << 6 | (p[i] & 0x3fu);
 	}
-	if ((n == 3 && cp < 0x800) || (n == 4 && (cp < 0x10000 || cp > 0x10ffff)) || (cp >= 0xd800 && cp <= 0xdfff))
+	if ((n == 3 && cp < 0x800) || (n == 4 && (cp < 0x10000 || cp > 0x10ffff)) ||
+	    (cp >= 0xd800 && cp <= 0xdfff))
 		return 0;
 	return n;
 }
@@ -218,11 +220,13 @@ bool pbjson_is_map(const ProtobufCFieldDescriptor *f)
 	const ProtobufCMessageDescriptor *d = f->descriptor;
 	size_t n;
 
-	if (f->label != PROTOBUF_C_LABEL_REPEATED || f->type != PROTOBUF_C_TYPE_MESSAGE || d->n_fields != 2)
+	if (f->label != PROTOBUF_C_LABEL_REPEATED || f->type != PROTOBUF_C_TYPE_MESSAGE ||
+	    d->n_fields != 2)
 		return false;
 	n = strlen(d->short_name);
-	return n > 5 && strcmp(d->short_name + n - 5, "Entry") == 0 && strcmp(d->fields[0].name, "key") == 0 &&
-	       strcmp(d->fields[1].name, "value") == 0 && d->fields[0].type == PROTOBUF_C_TYPE_STRING;
+	return n > 5 && strcmp(d->short_name + n - 5, "Entry") == 0 &&
+	       strcmp(d->fields[0].name, "key") == 0 && strcmp(d->fields[1].name, "value") == 0 &&
+	       d->fields[0].type == PROTOBUF_C_TYPE_STRING;
 }
 
 static void put_newline(struct enc *e)
@@ -256,7 +260,9 @@ static int put_map(struct enc *e, const ProtobufCFieldDescriptor *f, const void 
 		if (i > 0)
 			buf_put_u8(e->out, ',');
 		put_newline(e);
-		pbjson_put_string(e->out, text_of(*(const char *const *)(const void *)(base + d->fields[0].offset)));
+		pbjson_put_string(
+			e->out,
+			text_of(*(const char *const *)(const void *)(base + d->fields[0].offset)));
 		buf_put_str(e->out, e->opts->indent > 0 ? ": " : ":");
 		err = put_value(e, &d->fields[1], base + d->fields[1].offset);
 	}
@@ -267,7 +273,8 @@ static int put_map(struct enc *e, const ProtobufCFieldDescriptor *f, const void 
 	return err;
 }
 
-static int put_repeated(struct enc *e, const ProtobufCFieldDescriptor *f, const void *items, size_t n)
+static int put_repeated(struct enc *e, const ProtobufCFieldDescriptor *f, const void *items,
+                        size_t n)
 {
 	size_t step = size_of_type(f->type);
 	int err = 0;
@@ -309,17 +316,20 @@ static bool differs_from_default(const ProtobufCFieldDescriptor *f, const void *
 	}
 }
 
-static bool is_present(const struct enc *e, const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+static bool is_present(const struct enc *e, const ProtobufCMessage *m,
+                       const ProtobufCFieldDescriptor *f)
 {
 	const char *base = (const char *)m;
 
 	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
 		return *(const uint32_t *)(const void *)(base + f->quantifier_offset) == f->id;
 	if (f->label == PROTOBUF_C_LABEL_REPEATED)
-		return e->opts->emit_defaults || *(const size_t *)(const void *)(base + f->quantifier_offset) > 0;
+		return e->opts->emit_defaults ||
+		       *(const size_t *)(const void *)(base + f->quantifier_offset) > 0;
 	if (f->type == PROTOBUF_C_TYPE_MESSAGE)
 		return differs_from_default(f, base + f->offset);
-	if (f->label == PROTOBUF_C_LABEL_OPTIONAL && f->quantifier_offset != 0 && f->type != PROTOBUF_C_TYPE_STRING)
+	if (f->label == PROTOBUF_C_LABEL_OPTIONAL && f->quantifier_offset != 0 &&
+	    f->type != PROTOBUF_C_TYPE_STRING)
 		return *(const protobuf_c_boolean *)(const void *)(base + f->quantifier_offset);
 	return e->opts->emit_defaults || differs_from_default(f, base + f->offset);
 }
@@ -342,8 +352,9 @@ static int put_fields(struct enc *e, const ProtobufCMessage *m, bool first)
 		put_newline(e);
 		put_name(e, f->name);
 		if (f->label == PROTOBUF_C_LABEL_REPEATED)
-			err = put_repeated(e, f, *(const void *const *)(const void *)(base + f->offset),
-					   *(const size_t *)(const void *)(base + f->quantifier_offset));
+			err = put_repeated(
+				e, f, *(const void *const *)(const void *)(base + f->offset),
+				*(const size_t *)(const void *)(base + f->quantifier_offset));
 		else
 			err = put_value(e, f, base + f->offset);
 	}

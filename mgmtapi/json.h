@@ -10,29 +10,31 @@
 
 #include "core/buf.h"
 
-#define PBJSON_DEPTH_MAX 32		    /* nesting of arrays and objects in a text that is read */
-#define PBJSON_TEXT_MAX	 (16 * 1024 * 1024) /* octets of a text that is read */
-#define PBJSON_REPEATED_MAX 1000000	    /* elements of one array that is read */
+#define PBJSON_DEPTH_MAX    32 /* nesting of arrays and objects in a text that is read */
+#define PBJSON_TEXT_MAX     (16 * 1024 * 1024) /* octets of a text that is read */
+#define PBJSON_REPEATED_MAX 1000000            /* elements of one array that is read */
 
 struct pbjson_opts {
 	bool emit_defaults;  /* print fields that have their default value too */
 	bool proto_names;    /* print original field names */
 	bool ignore_unknown; /* read: skip fields that the message does not have */
-	int indent;	     /* print: spaces per level, 0 all in one line */
+	int indent;          /* print: spaces per level, 0 all in one line */
 };
 
 /*
  * pbjson_encode: appends msg as JSON. opts may be NULL. Text that is not UTF-8 comes out with U+FFFD in place of the bad octets. 0,
  * -ERR_TOO_BIG / -ERR_NOMEM (out's limit), -ERR_INVALID (nested deeper than PBJSON_DEPTH_MAX, a time out of range).
  */
-int pbjson_encode(const ProtobufCMessage *msg, const struct pbjson_opts *opts, struct buf *out) MUST_CHECK;
+int pbjson_encode(const ProtobufCMessage *msg, const struct pbjson_opts *opts,
+                  struct buf *out) MUST_CHECK;
 
 /*
  * pbjson_decode: a new message of the descriptor's type from alloc (NULL: malloc; free with
  * protobuf_c_message_free_unpacked). NULL on error with a sentence that says where appended to why. opts may be NULL.
  */
-ProtobufCMessage *pbjson_decode(const ProtobufCMessageDescriptor *desc, struct span text, const struct pbjson_opts *opts,
-				ProtobufCAllocator *alloc, struct buf *why);
+ProtobufCMessage *pbjson_decode(const ProtobufCMessageDescriptor *desc, struct span text,
+                                const struct pbjson_opts *opts, ProtobufCAllocator *alloc,
+                                struct buf *why);
 
 /* pbjson_put_string: appends s as a JSON string with its quotes, repaired to UTF-8. */
 void pbjson_put_string(struct buf *out, struct span s);

@@ -150,7 +150,8 @@ static bool real_from_text(const char *s, double *out)
 		*out = (double)INFINITY;
 	else if (strcmp(s, "-Infinity") == 0)
 		*out = -(double)INFINITY;
-	else if (strchr("-0123456789", s[0]) == NULL || s[0] == '\0' || strpbrk(s, "xXpPnN") != NULL)
+	else if (strchr("-0123456789", s[0]) == NULL || s[0] == '\0' ||
+	         strpbrk(s, "xXpPnN") != NULL)
 		return false;
 	else {
 		*out = strtod(s, &end);
@@ -211,14 +212,16 @@ static int get_bytes(struct dec *d, const json_t *v, ProtobufCBinaryData *p)
 	p->data = pbjson_alloc(d->alloc, json_string_length(v));
 	if (p->data == NULL)
 		return -ERR_NOMEM;
-	n = base64_decode(p->data, json_string_length(v), span_of(json_string_value(v), json_string_length(v)));
+	n = base64_decode(p->data, json_string_length(v),
+	                  span_of(json_string_value(v), json_string_length(v)));
 	if (n < 0)
 		return fail(d, "not base64");
 	p->len = (size_t)n;
 	return 0;
 }
 
-static int get_message(struct dec *d, const ProtobufCMessageDescriptor *desc, const json_t *v, ProtobufCMessage **p);
+static int get_message(struct dec *d, const ProtobufCMessageDescriptor *desc, const json_t *v,
+                       ProtobufCMessage **p);
 
 static int get_value(struct dec *d, const ProtobufCFieldDescriptor *f, const json_t *v, void *p)
 {
@@ -281,7 +284,8 @@ static size_t element_size(const ProtobufCFieldDescriptor *f)
 
 _Static_assert(sizeof(protobuf_c_boolean) == 4, "protobuf-c keeps a bool in an int");
 
-static int get_map(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v, ProtobufCMessage **items, size_t *count)
+static int get_map(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v,
+                   ProtobufCMessage **items, size_t *count)
 {
 	const ProtobufCMessageDescriptor *entry = f->descriptor;
 	const char *key;
@@ -289,7 +293,8 @@ static int get_map(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v, 
 	char **name;
 	int err;
 
-	json_object_foreach(v, key, value) {
+	json_object_foreach(v, key, value)
+	{
 		ProtobufCMessage *m = pbjson_alloc(d->alloc, entry->sizeof_message);
 
 		if (m == NULL)
@@ -307,7 +312,8 @@ static int get_map(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v, 
 	return 0;
 }
 
-static int get_repeated(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v, ProtobufCMessage *m)
+static int get_repeated(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v,
+                        ProtobufCMessage *m)
 {
 	size_t *count = (size_t *)(void *)((char *)m + f->quantifier_offset);
 	void **items = (void **)(void *)((char *)m + f->offset);
@@ -338,7 +344,8 @@ static int get_repeated(struct dec *d, const ProtobufCFieldDescriptor *f, json_t
 }
 
 /* The field that a JSON name means: lowerCamelCase or original. */
-static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *desc, const char *key, unsigned *index)
+static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *desc,
+                                                  const char *key, unsigned *index)
 {
 	char camel[PBJSON_NAME_MAX];
 
@@ -352,7 +359,8 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
 	return NULL;
 }
 
-static int get_field(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v, ProtobufCMessage *m)
+static int get_field(struct dec *d, const ProtobufCFieldDescriptor *f, json_t *v,
+                     ProtobufCMessage *m)
 {
 	char *base = (char *)m;
 	int err;
@@ -383,7 +391,8 @@ static int get_fields(struct dec *d, json_t *v, ProtobufCMessage *m)
 	int err = 0;
 
 	ASSERT(desc->n_fields <= FIELDS_SEEN_MAX);
-	json_object_foreach(v, key, value) {
+	json_object_foreach(v, key, value)
+	{
 		unsigned index = 0;
 		const ProtobufCFieldDescriptor *f = find_field(desc, key, &index);
 		const char *outer = d->field;
@@ -417,7 +426,8 @@ static int get_any(struct dec *d, json_t *v, Google__Protobuf__Any *any)
 	return err;
 }
 
-static int get_message(struct dec *d, const ProtobufCMessageDescriptor *desc, const json_t *v, ProtobufCMessage **p)
+static int get_message(struct dec *d, const ProtobufCMessageDescriptor *desc, const json_t *v,
+                       ProtobufCMessage **p)
 {
 	enum pbjson_special special = pbjson_special_of(desc);
 	ProtobufCMessage *m;
@@ -442,17 +452,19 @@ static int get_message(struct dec *d, const ProtobufCMessageDescriptor *desc, co
 		err = get_fields(d, (json_t *)(uintptr_t)v, m);
 	else if (pbjson_get_special(m, special, json_string_value(v), d->alloc) != 0)
 		err = fail(d, special == PBJSON_TIMESTAMP  ? "not an RFC 3339 time"
-			      : special == PBJSON_DURATION ? "not a duration such as \"1.5s\""
-							   : "not a list of field names");
+		              : special == PBJSON_DURATION ? "not a duration such as \"1.5s\""
+		                                           : "not a list of field names");
 	d->depth--;
 	return err;
 }
 
-ProtobufCMessage *pbjson_decode(const ProtobufCMessageDescriptor *desc, struct span text, const struct pbjson_opts *opts,
-				ProtobufCAllocator *alloc, struct buf *why)
+ProtobufCMessage *pbjson_decode(const ProtobufCMessageDescriptor *desc, struct span text,
+                                const struct pbjson_opts *opts, ProtobufCAllocator *alloc,
+                                struct buf *why)
 {
 	static const struct pbjson_opts plain;
-	struct dec d = {.opts = opts != NULL ? opts : &plain, .alloc = alloc, .why = why, .field = ""};
+	struct dec d = {
+		.opts = opts != NULL ? opts : &plain, .alloc = alloc, .why = why, .field = ""};
 	ProtobufCMessage *m = NULL;
 	json_error_t error;
 	json_t *root;
@@ -462,7 +474,8 @@ ProtobufCMessage *pbjson_decode(const ProtobufCMessageDescriptor *desc, struct s
 		buf_put_str(why, "the JSON text is too large or nested too deep");
 		return NULL;
 	}
-	root = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	root = json_loadb((const char *)text.ptr, text.len,
+	                  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (root == NULL) {
 		buf_printf(why, "line %d column %d: %s", error.line, error.column, error.text);
 		return NULL;

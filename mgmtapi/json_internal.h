@@ -21,10 +21,12 @@ enum pbjson_special pbjson_special_of(const ProtobufCMessageDescriptor *d);
 bool pbjson_is_map(const ProtobufCFieldDescriptor *f);
 
 /* pbjson_put_special: Timestamp, Duration and FieldMask as a JSON string. 0 or -ERR_INVALID. */
-int pbjson_put_special(struct buf *out, const ProtobufCMessage *m, enum pbjson_special s) MUST_CHECK;
+int pbjson_put_special(struct buf *out, const ProtobufCMessage *m,
+                       enum pbjson_special s) MUST_CHECK;
 
 /* pbjson_get_special: fills a new, initialised message from the text. 0, -ERR_INVALID or -ERR_NOMEM. */
-int pbjson_get_special(ProtobufCMessage *m, enum pbjson_special s, const char *text, ProtobufCAllocator *alloc) MUST_CHECK;
+int pbjson_get_special(ProtobufCMessage *m, enum pbjson_special s, const char *text,
+                       ProtobufCAllocator *alloc) MUST_CHECK;
 
 /* pbjson_any_type: the descriptor of a detail type that is printed open, NULL for others. */
 const ProtobufCMessageDescriptor *pbjson_any_type(const char *type_url);

@@ -13,11 +13,11 @@
 #include "google/protobuf/timestamp.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
 
-#define NANOS_PER_S	1000000000
+#define NANOS_PER_S     1000000000
 #define TIMESTAMP_S_MIN (-62135596800LL) /* 0001-01-01 */
-#define TIMESTAMP_S_MAX 253402300799LL	 /* 9999-12-31 */
-#define DURATION_S_MAX	315576000000LL
-#define MASK_PATHS_MAX	64
+#define TIMESTAMP_S_MAX 253402300799LL   /* 9999-12-31 */
+#define DURATION_S_MAX  315576000000LL
+#define MASK_PATHS_MAX  64
 
 enum pbjson_special pbjson_special_of(const ProtobufCMessageDescriptor *d)
 {
@@ -84,7 +84,8 @@ static int put_timestamp(struct buf *out, const Google__Protobuf__Timestamp *t)
 	char text[CLOCK_TEXT_MAX];
 	char *dot;
 
-	if (t->seconds < TIMESTAMP_S_MIN || t->seconds > TIMESTAMP_S_MAX || t->nanos < 0 || t->nanos >= NANOS_PER_S)
+	if (t->seconds < TIMESTAMP_S_MIN || t->seconds > TIMESTAMP_S_MAX || t->nanos < 0 ||
+	    t->nanos >= NANOS_PER_S)
 		return -ERR_INVALID;
 	clock_format(t->seconds * 1000, text);
 	dot = strchr(text, '.');
@@ -100,13 +101,28 @@ static int put_duration(struct buf *out, const Google__Protobuf__Duration *d)
 {
 	bool negative = d->seconds < 0 || d->nanos < 0;
 
-	if (d->seconds < -DURATION_S_MAX || d->seconds > DURATION_S_MAX || d->nanos <= -NANOS_PER_S ||
-	    d->nanos >= NANOS_PER_S || (d->seconds > 0 && d->nanos < 0) || (d->seconds < 0 && d->nanos > 0))
+	if (d->seconds < -DURATION_S_MAX || d->seconds > DURATION_S_MAX ||
+	    d->nanos <= -NANOS_PER_S || d->nanos >= NANOS_PER_S ||
+	    (d->seconds > 0 && d->nanos < 0) || (d->seconds < 0 && d->nanos > 0))
 		return -ERR_INVALID;
-	buf_printf(out, "\"%s%lld", negative ? "-" : "", (long long)(d->seconds < 0 ? -d->seconds : d->seconds));
+	buf_printf(out, "\"%s%lld", negative ? "-" : "",
+	           (long long)(d->seconds < 0 ? -d->seconds : d->seconds));
 	put_fraction(out, (uint32_t)(d->nanos < 0 ? -d->nanos : d->nanos));
 	buf_put_str(out, "s\"");
 	return 0;
+}
+
+/* Field paths have letters, digits, underscores and dots only. */
+static bool is_path(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t ch = s.ptr[i];
+
+		if (!(ch >= 'a' && ch <= 'z') && !(ch >= 'A' && ch <= 'Z') &&
+		    !(ch >= '0' && ch <= '9') && ch != '_' && ch != '.')
+			return false;
+	}
+	return s.len > 0 && s.len < PBJSON_NAME_MAX;
 }
 
 static int put_field_mask(struct buf *out, const Google__Protobuf__FieldMask *m)
@@ -116,7 +132,7 @@ static int put_field_mask(struct buf *out, const Google__Protobuf__FieldMask *m)
 	buf_put_u8(out, '"');
 	for (size_t i = 0; i < m->n_paths; i++) {
 		pbjson_camel(m->paths[i], name, sizeof(name));
-		if (!span_str(name).len || strpbrk(name, "\"\\,") != NULL)
+		if (!is_path(span_str(name)))
 			return -ERR_INVALID;
 		buf_printf(out, "%s%s", i > 0 ? "," : "", name);
 	}
@@ -205,7 +221,7 @@ static char *snake_of(struct span camel, ProtobufCAllocator *alloc)
 	char text[2 * PBJSON_NAME_MAX];
 	size_t n = 0;
 
-	if (camel.len == 0 || camel.len >= PBJSON_NAME_MAX)
+	if (!is_path(camel))
 		return NULL;
 	for (size_t i = 0; i < camel.len; i++) {
 		uint8_t ch = camel.ptr[i];
@@ -219,7 +235,8 @@ static char *snake_of(struct span camel, ProtobufCAllocator *alloc)
 	return pbjson_strdup(alloc, span_of(text, n));
 }
 
-static int get_field_mask(Google__Protobuf__FieldMask *m, const char *text, ProtobufCAllocator *alloc)
+static int get_field_mask(Google__Protobuf__FieldMask *m, const char *text,
+                          ProtobufCAllocator *alloc)
 {
 	if (*text == '\0')
 		return 0;
@@ -241,7 +258,8 @@ static int get_field_mask(Google__Protobuf__FieldMask *m, const char *text, Prot
 	}
 }
 
-int pbjson_get_special(ProtobufCMessage *m, enum pbjson_special s, const char *text, ProtobufCAllocator *alloc)
+int pbjson_get_special(ProtobufCMessage *m, enum pbjson_special s, const char *text,
+                       ProtobufCAllocator *alloc)
 {
 	switch (s) {
 	case PBJSON_TIMESTAMP:

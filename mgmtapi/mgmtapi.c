@@ -40,7 +40,8 @@ static double read_calls(void *arg)
 
 static bool add_services(struct mgmtapi *m, const struct mgmtapi_opts *opts)
 {
-	static const struct service *const own[] = {&health_service, &reflection_v1_service, &reflection_v1alpha_service};
+	static const struct service *const own[] = {&health_service, &reflection_v1_service,
+	                                            &reflection_v1alpha_service};
 
 	m->services = calloc(opts->services_len + ARRAY_LEN(own), sizeof(struct service *));
 	if (m->services == NULL)
@@ -72,8 +73,9 @@ static void start_worker(struct task *t)
 	if (w == w->api->workers)
 		for (size_t i = 0; i < w->api->listeners_len; i++)
 			if (!listener_start(w->api->listeners[i]))
-				log_event(LOG_ERROR, "api_listener_failed", LOG_ADDR("address", listener_addr(w->api->listeners[i])),
-					  LOG_ERR("err", -ERR_NOMEM));
+				log_event(LOG_ERROR, "api_listener_failed",
+				          LOG_ADDR("address", listener_addr(w->api->listeners[i])),
+				          LOG_ERR("err", -ERR_NOMEM));
 }
 
 static void close_listeners(struct front_worker *w)
@@ -135,7 +137,8 @@ struct mgmtapi *mgmtapi_new(const struct mgmtapi_opts *opts, struct buf *why)
 		return NULL;
 	}
 	pthread_mutex_init(&m->tls_lock, NULL);
-	d = dispatch_new(m->services, m->services_len, span_of(api_descriptors, api_descriptors_len), why);
+	d = dispatch_new(m->services, m->services_len,
+	                 span_of(api_descriptors, api_descriptors_len), why);
 	rpc_env_init(&m->env, d, &opts->authn, &call_exec_fibers);
 	if (d == NULL) {
 		mgmtapi_free(m);
@@ -144,11 +147,14 @@ struct mgmtapi *mgmtapi_new(const struct mgmtapi_opts *opts, struct buf *why)
 	m->env.user = opts->user;
 	if (opts->message_max != 0)
 		m->env.message_max = opts->message_max;
-	m->connections_max = opts->connections_max != 0 ? opts->connections_max : MGMTAPI_CONNECTIONS_MAX;
+	m->connections_max =
+		opts->connections_max != 0 ? opts->connections_max : MGMTAPI_CONNECTIONS_MAX;
 	if (opts->tls != NULL)
 		m->tls = tls_ctx_ref(opts->tls);
-	metric_gauge_fn("causeway_api_connections", "Connections to the management API.", NULL, read_connections, m);
-	metric_gauge_fn("causeway_api_calls", "Calls of the management API under way.", NULL, read_calls, m);
+	metric_gauge_fn("causeway_api_connections", "Connections to the management API.", NULL,
+	                read_connections, m);
+	metric_gauge_fn("causeway_api_calls", "Calls of the management API under way.", NULL,
+	                read_calls, m);
 	return m;
 }
 

@@ -9,7 +9,7 @@
 #include "mgmtapi/authn.h"
 
 #define MGMTAPI_CONNECTIONS_MAX 4096 /* default */
-#define MGMTAPI_LISTENERS_MAX	16
+#define MGMTAPI_LISTENERS_MAX   16
 
 struct mgmtapi;
 
@@ -19,9 +19,10 @@ struct mgmtapi_opts {
 	const struct service *const *services; /* borrowed; health and reflection are added */
 	size_t services_len;
 	struct authn authn;
-	void *user;		  /* call_user */
-	struct tls_ctx *tls;	  /* profile TLS_API with ALPN "h2,http/1.1"; a reference is taken. NULL: plain */
-	size_t message_max;	  /* 0: RPC_MESSAGE_MAX */
+	void *user; /* call_user */
+	struct tls_ctx *
+		tls; /* profile TLS_API with ALPN "h2,http/1.1"; a reference is taken. NULL: plain */
+	size_t message_max;       /* 0: RPC_MESSAGE_MAX */
 	unsigned connections_max; /* 0: MGMTAPI_CONNECTIONS_MAX */
 };
 

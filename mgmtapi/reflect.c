@@ -48,7 +48,8 @@ static void build_index(void)
 {
 	struct cur c = cur_of(span_of(api_descriptors, api_descriptors_len));
 
-	index_.set = google__protobuf__file_descriptor_set__unpack(NULL, api_descriptors_len, api_descriptors);
+	index_.set = google__protobuf__file_descriptor_set__unpack(NULL, api_descriptors_len,
+	                                                           api_descriptors);
 	ASSERT(index_.set != NULL && index_.set->n_file <= FILES_MAX);
 	for (size_t i = 0; i < index_.set->n_file; i++) {
 		uint64_t tag = varint(&c);
@@ -87,7 +88,8 @@ static bool segment(const char **rest, const char *name)
 	return true;
 }
 
-static bool enum_declares(Google__Protobuf__EnumDescriptorProto *const *list, size_t n, const char *rest)
+static bool enum_declares(Google__Protobuf__EnumDescriptorProto *const *list, size_t n,
+                          const char *rest)
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *r = rest;
@@ -132,7 +134,8 @@ static bool file_declares(const file_t *f, const char *symbol)
 {
 	const char *rest = symbol;
 
-	if (f->package != NULL && f->package[0] != '\0' && (!segment(&rest, f->package) || *rest == '\0'))
+	if (f->package != NULL && f->package[0] != '\0' &&
+	    (!segment(&rest, f->package) || *rest == '\0'))
 		return false;
 	for (size_t i = 0; i < f->n_service; i++) {
 		const char *r = rest;
@@ -170,7 +173,8 @@ static int file_by_extension(const char *type, int32_t number)
 {
 	for (size_t i = 0; i < index_.set->n_file; i++)
 		for (size_t j = 0; j < index_.set->file[i]->n_extension; j++)
-			if (extends(index_.set->file[i]->extension[j], type) && index_.set->file[i]->extension[j]->number == number)
+			if (extends(index_.set->file[i]->extension[j], type) &&
+			    index_.set->file[i]->extension[j]->number == number)
 				return (int)i;
 	return -1;
 }
@@ -192,7 +196,8 @@ static void set_error(struct answer *a, int code, const char *text)
 	a->error.error_code = code;
 	a->error.error_message = (char *)(uintptr_t)text;
 	a->response.error_response = &a->error;
-	a->response.message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
+	a->response.message_response_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
 }
 
 /* The file, then what it imports, each once. The list grows while it is walked. */
@@ -230,7 +235,8 @@ static void set_files(struct answer *a, int first)
 	a->files.n_file_descriptor_proto = n;
 	a->files.file_descriptor_proto = out;
 	a->response.file_descriptor_response = &a->files;
-	a->response.message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
+	a->response.message_response_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
 }
 
 static void set_numbers(struct answer *a, const char *type)
@@ -276,9 +282,11 @@ static void set_services(struct answer *a)
 		add_service(a, index_.services[i]->name);
 	for (size_t i = 0; index_.services_len == 0 && i < index_.set->n_file; i++)
 		for (size_t j = 0; j < index_.set->file[i]->n_service; j++)
-			add_service(a, call_printf(a->call, "%s.%s", index_.set->file[i]->package, index_.set->file[i]->service[j]->name));
+			add_service(a, call_printf(a->call, "%s.%s", index_.set->file[i]->package,
+			                           index_.set->file[i]->service[j]->name));
 	a->response.list_services_response = &a->services;
-	a->response.message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
+	a->response.message_response_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
 }
 
 static void answer(struct answer *a, request_t *q)
@@ -293,7 +301,8 @@ static void answer(struct answer *a, request_t *q)
 		set_files(a, file_by_symbol(q->file_containing_symbol));
 		break;
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
-		set_files(a, file_by_extension(q->file_containing_extension->containing_type, q->file_containing_extension->extension_number));
+		set_files(a, file_by_extension(q->file_containing_extension->containing_type,
+		                               q->file_containing_extension->extension_number));
 		break;
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
 		set_numbers(a, q->all_extension_numbers_of_type);
@@ -307,7 +316,8 @@ static void answer(struct answer *a, request_t *q)
 }
 
 /* The same message under another name. NULL if memory is short. */
-static ProtobufCMessage *renamed(struct call *c, const ProtobufCMessage *m, const ProtobufCMessageDescriptor *to)
+static ProtobufCMessage *renamed(struct call *c, const ProtobufCMessage *m,
+                                 const ProtobufCMessageDescriptor *to)
 {
 	size_t n = protobuf_c_message_get_packed_size(m);
 	uint8_t *bytes = call_alloc(c, n);
@@ -320,7 +330,8 @@ static ProtobufCMessage *renamed(struct call *c, const ProtobufCMessage *m, cons
 
 static int answer_one(struct call *c, struct answer *a, ProtobufCMessage *msg)
 {
-	bool alpha = msg->descriptor == &grpc__reflection__v1alpha__server_reflection_request__descriptor;
+	bool alpha = msg->descriptor ==
+	             &grpc__reflection__v1alpha__server_reflection_request__descriptor;
 	ProtobufCMessage *out;
 
 	if (alpha)
@@ -337,7 +348,8 @@ static int answer_one(struct call *c, struct answer *a, ProtobufCMessage *msg)
 	answer(a, (request_t *)(void *)msg);
 	out = &a->response.base;
 	if (alpha)
-		out = renamed(c, out, &grpc__reflection__v1alpha__server_reflection_response__descriptor);
+		out = renamed(c, out,
+		              &grpc__reflection__v1alpha__server_reflection_response__descriptor);
 	return out != NULL ? call_send(c, out) : -ERR_NOMEM;
 }
 
@@ -364,13 +376,15 @@ static int reflection_info(struct call *c, const ProtobufCMessage *unused)
 
 static const struct service_method v1_methods[] = {
 	{"ServerReflectionInfo", &grpc__reflection__v1__server_reflection_request__descriptor,
-	 &grpc__reflection__v1__server_reflection_response__descriptor, reflection_info},
+         &grpc__reflection__v1__server_reflection_response__descriptor, reflection_info},
 };
-const struct service reflection_v1_service = {"grpc.reflection.v1.ServerReflection", v1_methods, ARRAY_LEN(v1_methods), true};
+const struct service reflection_v1_service = {"grpc.reflection.v1.ServerReflection", v1_methods,
+                                              ARRAY_LEN(v1_methods), true};
 
 static const struct service_method v1alpha_methods[] = {
 	{"ServerReflectionInfo", &grpc__reflection__v1alpha__server_reflection_request__descriptor,
-	 &grpc__reflection__v1alpha__server_reflection_response__descriptor, reflection_info},
+         &grpc__reflection__v1alpha__server_reflection_response__descriptor, reflection_info},
 };
-const struct service reflection_v1alpha_service = {"grpc.reflection.v1alpha.ServerReflection", v1alpha_methods,
-						   ARRAY_LEN(v1alpha_methods), true};
+const struct service reflection_v1alpha_service = {"grpc.reflection.v1alpha.ServerReflection",
+                                                   v1alpha_methods, ARRAY_LEN(v1alpha_methods),
+                                                   true};

@@ -12,10 +12,11 @@
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/json.h"
 
-#define ENVELOPE_HEAD 5
+#define ENVELOPE_HEAD  5
 #define TIMEOUT_MAX_MS ((int64_t)365 * 24 * 3600 * 1000)
 
-void rpc_env_init(struct rpc_env *env, struct dispatch *d, const struct authn *a, const struct call_exec *exec)
+void rpc_env_init(struct rpc_env *env, struct dispatch *d, const struct authn *a,
+                  const struct call_exec *exec)
 {
 	memset(env, 0, sizeof(*env));
 	env->dispatch = d;
@@ -44,9 +45,11 @@ static void account(struct call *c)
 	size_t held = c->in.len;
 
 	if (held > c->accounted)
-		atomic_fetch_add_explicit(&c->env->buffered, held - c->accounted, memory_order_relaxed);
+		atomic_fetch_add_explicit(&c->env->buffered, held - c->accounted,
+		                          memory_order_relaxed);
 	else if (held < c->accounted)
-		atomic_fetch_sub_explicit(&c->env->buffered, c->accounted - held, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&c->env->buffered, c->accounted - held,
+		                          memory_order_relaxed);
 	c->accounted = held;
 }
 
@@ -67,8 +70,9 @@ static void free_call(struct call *c)
 
 void rpc_put_envelope(struct call *c, uint8_t flags, struct span payload)
 {
-	const uint8_t head[ENVELOPE_HEAD] = {flags, (uint8_t)(payload.len >> 24), (uint8_t)(payload.len >> 16),
-					     (uint8_t)(payload.len >> 8), (uint8_t)payload.len};
+	const uint8_t head[ENVELOPE_HEAD] = {flags, (uint8_t)(payload.len >> 24),
+	                                     (uint8_t)(payload.len >> 16),
+	                                     (uint8_t)(payload.len >> 8), (uint8_t)payload.len};
 
 	c->hs->ops->body(c->hs, span_of(head, sizeof(head)));
 	c->hs->ops->body(c->hs, payload);
@@ -83,9 +87,11 @@ static void log_call(struct call *c, uint64_t now_ms)
 	c->logged = true;
 	if (c->method != NULL)
 		method_count(c->method, (int)c->code, took);
-	log_event(LOG_INFO, "api_call", LOG_STR("method", c->method != NULL ? call_method(c) : c->path),
-		  LOG_STR("status", call_code_name((int)c->code)), LOG_STR("reason", c->reason), LOG_U64("ms", took),
-		  LOG_STR("principal", c->principal.name), LOG_ADDR("peer", &c->peer), LOG_STR("request_id", c->request_id));
+	log_event(LOG_INFO, "api_call",
+	          LOG_STR("method", c->method != NULL ? call_method(c) : c->path),
+	          LOG_STR("status", call_code_name((int)c->code)), LOG_STR("reason", c->reason),
+	          LOG_U64("ms", took), LOG_STR("principal", c->principal.name),
+	          LOG_ADDR("peer", &c->peer), LOG_STR("request_id", c->request_id));
 }
 
 /* Gives back the credit for octets that nobody will read any more. */
@@ -154,7 +160,8 @@ void rpc_gone(struct call *c, uint64_t now_ms)
 	if (!c->finished && c->hs != NULL) {
 		/* The client went away first. */
 		if (!c->failed)
-			(void)call_fail(c, CALL_CANCELLED, "CANCELLED", NULL, "the client went away");
+			(void)call_fail(c, CALL_CANCELLED, "CANCELLED", NULL,
+			                "the client went away");
 		log_call(c, now_ms);
 	}
 	c->hs = NULL;
@@ -180,7 +187,8 @@ static void run_handler(void *arg)
 		c->code = CALL_OK;
 		c->failed = false;
 		if (!c->method->server_streaming && !c->have_response)
-			(void)call_fail(c, CALL_INTERNAL, "NO_RESPONSE", NULL, "the method gave no answer");
+			(void)call_fail(c, CALL_INTERNAL, "NO_RESPONSE", NULL,
+			                "the method gave no answer");
 	} else {
 		(void)call_fail_err(c, err, "the call failed");
 	}
@@ -200,7 +208,8 @@ static void start_handler(struct call *c)
 	f = c->env->exec->spawn("api", run_handler, c, c->deadline_ms);
 	if (f == NULL) {
 		c->started = false;
-		rpc_refuse(c, CALL_UNAVAILABLE, "OVERLOADED", "too many calls are under way; try again");
+		rpc_refuse(c, CALL_UNAVAILABLE, "OVERLOADED",
+		           "too many calls are under way; try again");
 		return;
 	}
 	c->fiber = f;
@@ -228,19 +237,22 @@ static ProtobufCMessage *unpack(struct call *c, struct span s, ProtobufCAllocato
 	if (!c->json) {
 		m = protobuf_c_message_unpack(d, alloc, s.len, s.ptr);
 		if (m == NULL)
-			(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL, "the request is no valid %s", d->name);
+			(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL,
+			                "the request is no valid %s", d->name);
 		return m;
 	}
 	buf_init(&why, CALL_MESSAGE_MAX);
 	/* An empty body is an empty request, as a convenience for curl. */
 	m = pbjson_decode(d, s.len > 0 ? s : span_str("{}"), NULL, alloc, &why);
 	if (m == NULL)
-		(void)call_fail(c, CALL_INVALID_ARGUMENT, "MALFORMED", "see the .proto files for the fields", "%s", buf_cstr(&why));
+		(void)call_fail(c, CALL_INVALID_ARGUMENT, "MALFORMED",
+		                "see the .proto files for the fields", "%s", buf_cstr(&why));
 	buf_free(&why);
 	return m;
 }
 
-static ProtobufCMessage *unpack_any(struct call *c, struct span s, bool compressed, ProtobufCAllocator *alloc)
+static ProtobufCMessage *unpack_any(struct call *c, struct span s, bool compressed,
+                                    ProtobufCAllocator *alloc)
 {
 	ProtobufCMessage *m = NULL;
 	struct buf plain;
@@ -250,9 +262,11 @@ static ProtobufCMessage *unpack_any(struct call *c, struct span s, bool compress
 		return unpack(c, s, alloc);
 	err = rpc_inflate(s, c->env->message_max, &plain);
 	if (err == -ERR_TOO_BIG)
-		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", NULL, "the message is larger than %zu octets", c->env->message_max);
+		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", NULL,
+		                "the message is larger than %zu octets", c->env->message_max);
 	else if (err != 0)
-		(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL, "the message is no valid gzip data");
+		(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL,
+		                "the message is no valid gzip data");
 	else
 		m = unpack(c, buf_span(&plain), alloc);
 	buf_free_secret(&plain);
@@ -284,15 +298,18 @@ static bool envelope_ok(struct call *c, uint8_t flags, uint32_t len)
 {
 	if (len > c->env->message_max) {
 		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", "send less in one message",
-				"the message has %u octets, the limit is %zu", len, c->env->message_max);
+		                "the message has %u octets, the limit is %zu", len,
+		                c->env->message_max);
 		return false;
 	}
 	if (flags > 1) {
-		(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL, "unknown message flags 0x%02x", flags);
+		(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL, "unknown message flags 0x%02x",
+		                flags);
 		return false;
 	}
 	if (flags == 1 && !c->gzip) {
-		(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL, "a compressed message without an encoding header");
+		(void)call_fail(c, CALL_INTERNAL, "MALFORMED", NULL,
+		                "a compressed message without an encoding header");
 		return false;
 	}
 	return true;
@@ -313,8 +330,10 @@ static bool scan(struct call *c)
 		c->scan_at += ENVELOPE_HEAD + (size_t)len;
 		c->ready++;
 	}
-	if (!c->method->client_streaming && (c->ready > 1 || (c->ready == 1 && c->in.len > c->scan_at))) {
-		(void)call_fail(c, CALL_UNIMPLEMENTED, "MALFORMED", NULL, "this method takes exactly one message");
+	if (!c->method->client_streaming &&
+	    (c->ready > 1 || (c->ready == 1 && c->in.len > c->scan_at))) {
+		(void)call_fail(c, CALL_UNIMPLEMENTED, "MALFORMED", NULL,
+		                "this method takes exactly one message");
 		return false;
 	}
 	return true;
@@ -336,14 +355,15 @@ static bool take_input(struct call *c, struct span data)
 	size_t before = atomic_load_explicit(&c->env->buffered, memory_order_relaxed);
 
 	if (before + data.len > c->env->buffered_max) {
-		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "OVERLOADED", "try again later", "the server holds too many requests");
+		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "OVERLOADED", "try again later",
+		                "the server holds too many requests");
 		return false;
 	}
 	buf_put_span(&c->in, data);
 	account(c);
 	if (c->in.err != 0) {
-		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", "send less in one message", "the request is larger than %zu octets",
-				c->env->message_max);
+		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", "send less in one message",
+		                "the request is larger than %zu octets", c->env->message_max);
 		return false;
 	}
 	return c->kind == RPC_CONNECT_UNARY || scan(c);
@@ -381,11 +401,13 @@ static bool take_request_id(struct call *c)
 		return true;
 	f = &c->method->def->request->fields[c->method->request_id_field];
 	text = *(const char *const *)(const void *)((const char *)c->request + f->offset);
-	if (text == NULL || (str_copy(c->request_id, sizeof(c->request_id), text) && text_is_printable(span_str(text))))
+	if (text == NULL || (str_copy(c->request_id, sizeof(c->request_id), text) &&
+	                     text_is_printable(span_str(text))))
 		return true;
 	c->request_id[0] = '\0';
-	(void)call_fail(c, CALL_INVALID_ARGUMENT, "REQUEST_ID_INVALID", "use up to 63 printable ASCII characters, such as a UUID",
-			"request_id is too long or has other characters");
+	(void)call_fail(c, CALL_INVALID_ARGUMENT, "REQUEST_ID_INVALID",
+	                "use up to 63 printable ASCII characters, such as a UUID",
+	                "request_id is too long or has other characters");
 	return false;
 }
 
@@ -399,8 +421,10 @@ static void start_with_request(struct call *c)
 		if (c->ready != 1) {
 			bool cut = c->in.len > 0;
 
-			(void)call_fail(c, cut ? CALL_INTERNAL : CALL_UNIMPLEMENTED, "MALFORMED", NULL,
-					cut ? "the request ends inside a message" : "this method takes exactly one message");
+			(void)call_fail(c, cut ? CALL_INTERNAL : CALL_UNIMPLEMENTED, "MALFORMED",
+			                NULL,
+			                cut ? "the request ends inside a message"
+			                    : "this method takes exactly one message");
 			rpc_finish(c);
 			return;
 		}
@@ -445,9 +469,11 @@ void rpc_tick(struct call *c, uint64_t now_ms)
 	if (c->finished || c->started)
 		return;
 	if (now_ms >= c->deadline_ms)
-		rpc_refuse(c, CALL_DEADLINE_EXCEEDED, "TIMEOUT", "the deadline passed before the request was complete");
+		rpc_refuse(c, CALL_DEADLINE_EXCEEDED, "TIMEOUT",
+		           "the deadline passed before the request was complete");
 	else if (now_ms >= c->start_ms + RPC_UPLOAD_MS)
-		rpc_refuse(c, CALL_DEADLINE_EXCEEDED, "UPLOAD_TIMEOUT", "the request took too long to come");
+		rpc_refuse(c, CALL_DEADLINE_EXCEEDED, "UPLOAD_TIMEOUT",
+		           "the request took too long to come");
 }
 
 /* ---- the head ------------------------------------------------------------------------------------------------------- */
@@ -462,18 +488,21 @@ static bool encoding_ok(struct call *c, const char *value)
 
 static bool take_timeout(struct call *c, const struct rpc_head *head)
 {
-	int64_t ms = c->kind == RPC_GRPC ? grpc_timeout_ms(rpc_head_get(head, RPC_F_GRPC_TIMEOUT))
-					 : connect_timeout_ms(rpc_head_get(head, RPC_F_CONNECT_TIMEOUT));
+	int64_t ms = c->kind == RPC_GRPC
+	                     ? grpc_timeout_ms(rpc_head_get(head, RPC_F_GRPC_TIMEOUT))
+	                     : connect_timeout_ms(rpc_head_get(head, RPC_F_CONNECT_TIMEOUT));
 
 	c->deadline_ms = FIBER_NO_DEADLINE;
 	if (ms < 0) {
-		(void)call_fail(c, CALL_INVALID_ARGUMENT, "MALFORMED", NULL, "the timeout header is malformed");
+		(void)call_fail(c, CALL_INVALID_ARGUMENT, "MALFORMED", NULL,
+		                "the timeout header is malformed");
 		return false;
 	}
 	if (ms <= TIMEOUT_MAX_MS)
 		c->deadline_ms = c->start_ms + (uint64_t)ms;
 	if (ms == 0) {
-		(void)call_fail(c, CALL_DEADLINE_EXCEEDED, "TIMEOUT", NULL, "the deadline passed before the call began");
+		(void)call_fail(c, CALL_DEADLINE_EXCEEDED, "TIMEOUT", NULL,
+		                "the deadline passed before the call began");
 		return false;
 	}
 	return true;
@@ -485,12 +514,15 @@ static bool allowed(struct call *c, const struct rpc_head *head, const char *cer
 	const char *why = "";
 
 	if (!c->method->service->open &&
-	    authn_check(&c->env->authn, rpc_head_get(head, RPC_F_AUTHORIZATION), cert_cn, &c->principal, &why) != 0) {
-		(void)call_fail(c, CALL_UNAUTHENTICATED, "UNAUTHENTICATED", "make a token with: causeway token create", "%s", why);
+	    authn_check(&c->env->authn, rpc_head_get(head, RPC_F_AUTHORIZATION), cert_cn,
+	                &c->principal, &why) != 0) {
+		(void)call_fail(c, CALL_UNAUTHENTICATED, "UNAUTHENTICATED",
+		                "make a token with: causeway token create", "%s", why);
 		return false;
 	}
 	if (access_allows(c->method, &c->principal, &why) != 0) {
-		(void)call_fail(c, CALL_PERMISSION_DENIED, "DENIED", "use a token with the needed role and scope", "%s", why);
+		(void)call_fail(c, CALL_PERMISSION_DENIED, "DENIED",
+		                "use a token with the needed role and scope", "%s", why);
 		call_fail_info(c, "scope", c->method->access.scope);
 		return false;
 	}
@@ -510,26 +542,33 @@ static bool declared_too_big(const struct call *c, const char *length)
 
 static bool admissible(struct call *c, const struct rpc_head *head)
 {
-	const char *encoding = rpc_head_get(head, c->kind == RPC_GRPC		  ? RPC_F_GRPC_ENCODING
-						   : c->kind == RPC_CONNECT_STREAM ? RPC_F_CONNECT_ENCODING
-										   : RPC_F_CONTENT_ENCODING);
+	const char *encoding =
+		rpc_head_get(head, c->kind == RPC_GRPC             ? RPC_F_GRPC_ENCODING
+	                           : c->kind == RPC_CONNECT_STREAM ? RPC_F_CONNECT_ENCODING
+	                                                           : RPC_F_CONTENT_ENCODING);
 
-	if (c->kind == RPC_CONNECT_UNARY && declared_too_big(c, rpc_head_get(head, RPC_F_CONTENT_LENGTH))) {
+	if (c->kind == RPC_CONNECT_UNARY &&
+	    declared_too_big(c, rpc_head_get(head, RPC_F_CONTENT_LENGTH))) {
 		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "TOO_BIG", "send less in one message",
-				"the request is larger than %zu octets", c->env->message_max);
+		                "the request is larger than %zu octets", c->env->message_max);
 		return false;
 	}
 	if (atomic_load_explicit(&c->env->calls, memory_order_relaxed) > c->env->calls_max) {
-		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "OVERLOADED", "try again later", "too many calls are under way");
+		(void)call_fail(c, CALL_RESOURCE_EXHAUSTED, "OVERLOADED", "try again later",
+		                "too many calls are under way");
 		call_fail_retry(c, 1000);
 		return false;
 	}
-	if (atomic_load_explicit(&c->env->draining, memory_order_relaxed) && !c->method->service->open) {
-		(void)call_fail(c, CALL_UNAVAILABLE, "DRAINING", "call another server, or again later", "the server is about to stop");
+	if (atomic_load_explicit(&c->env->draining, memory_order_relaxed) &&
+	    !c->method->service->open) {
+		(void)call_fail(c, CALL_UNAVAILABLE, "DRAINING",
+		                "call another server, or again later",
+		                "the server is about to stop");
 		return false;
 	}
 	if (!encoding_ok(c, encoding)) {
-		(void)call_fail(c, CALL_UNIMPLEMENTED, "ENCODING", "use identity or gzip", "unknown message encoding \"%.32s\"", encoding);
+		(void)call_fail(c, CALL_UNIMPLEMENTED, "ENCODING", "use identity or gzip",
+		                "unknown message encoding \"%.32s\"", encoding);
 		return false;
 	}
 	return true;
@@ -538,8 +577,10 @@ static bool admissible(struct call *c, const struct rpc_head *head)
 static void reject_type(struct call *c)
 {
 	answer_plain(c, 415,
-		     (struct http_pair){"accept-post", "application/grpc, application/grpc+proto, application/proto, application/json, "
-						       "application/connect+proto, application/connect+json"});
+	             (struct http_pair){"accept-post",
+	                                "application/grpc, application/grpc+proto, "
+	                                "application/proto, application/json, "
+	                                "application/connect+proto, application/connect+json"});
 }
 
 static bool find(struct call *c, const struct rpc_head *head)
@@ -550,8 +591,10 @@ static bool find(struct call *c, const struct rpc_head *head)
 	if (c->method != NULL)
 		return true;
 	(void)call_fail(c, CALL_UNIMPLEMENTED, service_known ? "METHOD_UNKNOWN" : "SERVICE_UNKNOWN",
-			"server reflection lists what is there", service_known ? "the service has no method %s" : "there is no service for %s",
-			c->path);
+	                "server reflection lists what is there",
+	                service_known ? "the service has no method %s"
+	                              : "there is no service for %s",
+	                c->path);
 	return false;
 }
 
@@ -587,7 +630,8 @@ static void check_head(struct call *c, const struct rpc_head *head, const struct
 		start_handler(c);
 }
 
-struct call *rpc_open(struct rpc_env *env, struct http_stream *hs, const struct rpc_head *head, const struct rpc_peer *peer, uint64_t now_ms)
+struct call *rpc_open(struct rpc_env *env, struct http_stream *hs, const struct rpc_head *head,
+                      const struct rpc_peer *peer, uint64_t now_ms)
 {
 	struct call *c = calloc(1, sizeof(*c));
 
@@ -610,6 +654,7 @@ struct call *rpc_open(struct rpc_env *env, struct http_stream *hs, const struct 
 	c->recv_allocator = (ProtobufCAllocator){arena_pb_alloc, arena_pb_free, &c->recv_arena};
 	check_head(c, head, peer);
 	/* Streams hold at most a message and what the flow-control window lets in. */
-	buf_init(&c->in, c->kind == RPC_CONNECT_UNARY ? env->message_max : env->message_max + RPC_IN_EXTRA);
+	buf_init(&c->in,
+	         c->kind == RPC_CONNECT_UNARY ? env->message_max : env->message_max + RPC_IN_EXTRA);
 	return c;
 }

@@ -51,7 +51,8 @@ void rpc_head_add(struct rpc_head *h, struct span name, struct span value)
 
 		if (query != NULL)
 			value.len = (size_t)(query - value.ptr);
-		if (!str_copy_span(path ? h->path : h->method, path ? sizeof(h->path) : sizeof(h->method), value))
+		if (!str_copy_span(path ? h->path : h->method,
+		                   path ? sizeof(h->path) : sizeof(h->method), value))
 			h->bad = true;
 		return;
 	}
@@ -94,7 +95,7 @@ static void each_info(const struct call *c, rpc_detail_fn *fn, void *arg)
 		list[i] = &entries[i];
 	}
 	if (c->hint != NULL) {
-		entries[n].key = (char *)(uintptr_t)"hint";
+		entries[n].key = (char *)(uintptr_t) "hint";
 		entries[n++].value = (char *)(uintptr_t)c->hint;
 	}
 	for (size_t i = 0; i < c->info_len; i++) {
@@ -102,11 +103,12 @@ static void each_info(const struct call *c, rpc_detail_fn *fn, void *arg)
 		entries[n++].value = (char *)(uintptr_t)c->info[i].value;
 	}
 	info.reason = (char *)(uintptr_t)c->reason;
-	info.domain = (char *)(uintptr_t)"causeway";
+	info.domain = (char *)(uintptr_t) "causeway";
 	info.n_metadata = n;
 	info.metadata = list;
 	if (google__rpc__error_info__get_packed_size(&info) <= sizeof(packed))
-		fn(arg, "google.rpc.ErrorInfo", span_of(packed, google__rpc__error_info__pack(&info, packed)));
+		fn(arg, "google.rpc.ErrorInfo",
+		   span_of(packed, google__rpc__error_info__pack(&info, packed)));
 }
 
 void rpc_details_each(const struct call *c, rpc_detail_fn *fn, void *arg)
@@ -121,7 +123,8 @@ void rpc_details_each(const struct call *c, rpc_detail_fn *fn, void *arg)
 	delay.seconds = c->retry_ms / 1000;
 	delay.nanos = (int32_t)(c->retry_ms % 1000) * 1000000;
 	retry.retry_delay = &delay;
-	fn(arg, "google.rpc.RetryInfo", span_of(packed, google__rpc__retry_info__pack(&retry, packed)));
+	fn(arg, "google.rpc.RetryInfo",
+	   span_of(packed, google__rpc__retry_info__pack(&retry, packed)));
 }
 
 static void put_varint(struct buf *out, uint64_t v)

@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define JOBS_MAX 256
+#define JOBS_MAX  256
 #define INPUT_MAX (256 * 1024)
 
 /* Stands for a struct fiber: a handler that has not run yet. */
@@ -50,7 +50,8 @@ static void nothing(struct fiber *f)
 	(void)f;
 }
 
-static const struct call_exec exec_now = {.spawn = spawn, .wait = no_wait, .wake = nothing, .cancel = nothing};
+static const struct call_exec exec_now = {
+	.spawn = spawn, .wait = no_wait, .wake = nothing, .cancel = nothing};
 
 static void run_jobs(void)
 {
@@ -65,7 +66,8 @@ static void run_jobs(void)
 static int answer(struct call *c, const ProtobufCMessage *request)
 {
 	Causeway__V1__GetPowerStateResponse state = CAUSEWAY__V1__GET_POWER_STATE_RESPONSE__INIT;
-	Causeway__V1__EnumerateInstancesResponse item = CAUSEWAY__V1__ENUMERATE_INSTANCES_RESPONSE__INIT;
+	Causeway__V1__EnumerateInstancesResponse item =
+		CAUSEWAY__V1__ENUMERATE_INSTANCES_RESPONSE__INIT;
 	Causeway__V1__OpenTunnelResponse piece = CAUSEWAY__V1__OPEN_TUNNEL_RESPONSE__INIT;
 	ProtobufCMessage *m;
 	int err = 0;
@@ -84,19 +86,22 @@ static int answer(struct call *c, const ProtobufCMessage *request)
 }
 
 static const struct service_method power_methods[] = {
-	{"GetPowerState", &causeway__v1__get_power_state_request__descriptor, &causeway__v1__get_power_state_response__descriptor, answer},
+	{"GetPowerState", &causeway__v1__get_power_state_request__descriptor,
+         &causeway__v1__get_power_state_response__descriptor, answer},
 };
 static const struct service_method wsman_methods[] = {
 	{"EnumerateInstances", &causeway__v1__enumerate_instances_request__descriptor,
-	 &causeway__v1__enumerate_instances_response__descriptor, answer},
+         &causeway__v1__enumerate_instances_response__descriptor, answer},
 };
 static const struct service_method tunnel_methods[] = {
-	{"OpenTunnel", &causeway__v1__open_tunnel_request__descriptor, &causeway__v1__open_tunnel_response__descriptor, answer},
+	{"OpenTunnel", &causeway__v1__open_tunnel_request__descriptor,
+         &causeway__v1__open_tunnel_response__descriptor, answer},
 };
 static const struct service power = {"causeway.v1.PowerService", power_methods, 1, false};
 static const struct service wsman = {"causeway.v1.WsmanService", wsman_methods, 1, false};
 static const struct service tunnel = {"causeway.v1.TunnelService", tunnel_methods, 1, false};
-static const struct service *const services[] = {&power, &wsman, &tunnel, &reflection_v1_service, &reflection_v1alpha_service};
+static const struct service *const services[] = {&power, &wsman, &tunnel, &reflection_v1_service,
+                                                 &reflection_v1alpha_service};
 
 static bool lookup(void *arg, const uint8_t sha256[32], struct store_token *out)
 {
@@ -113,7 +118,8 @@ static void kick(void *arg)
 
 static void feed_h2(struct rpc_env *env, struct span in, size_t piece)
 {
-	const struct h2_opts opts = {.env = env, .peer = {.cert_cn = "", .trailers = true}, .kick = kick};
+	const struct h2_opts opts = {
+		.env = env, .peer = {.cert_cn = "", .trailers = true}, .kick = kick};
 	struct h2 *h = h2_new(&opts, 1000);
 	uint64_t now_ms = 1000;
 	int err = 0;
@@ -185,7 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (d == NULL) {
 		log_set_level(LOG_ERROR);
 		buf_init(&why, 1024);
-		d = dispatch_new(services, ARRAY_LEN(services), span_of(api_descriptors, api_descriptors_len), &why);
+		d = dispatch_new(services, ARRAY_LEN(services),
+		                 span_of(api_descriptors, api_descriptors_len), &why);
 		ASSERT(d != NULL);
 		buf_free(&why);
 		rpc_env_init(&env, d, &authn, &exec_now);

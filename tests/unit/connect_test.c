@@ -32,12 +32,18 @@ static void h2_unary(void **state)
 	r = post(&c, STATE_PATH, "application/json", "{\"device\":\"d\"}");
 	assert_int_equal(r->status, 200);
 	assert_string_equal(r->content_type, "application/json");
-	assert_string_equal(buf_cstr(&r->body), "{\"device\":\"d\",\"powerState\":\"POWER_STATE_ON\"}");
-	r = post(&c, STATE_PATH, "application/proto", "\x0a\x01" "d");
+	assert_string_equal(buf_cstr(&r->body),
+	                    "{\"device\":\"d\",\"powerState\":\"POWER_STATE_ON\"}");
+	r = post(&c, STATE_PATH, "application/proto",
+	         "\x0a\x01"
+	         "d");
 	assert_int_equal(r->status, 200);
 	assert_string_equal(r->content_type, "application/proto");
 	assert_int_equal(r->body.len, 5);
-	assert_memory_equal(r->body.data, "\x0a\x01" "d\x10\x02", 5);
+	assert_memory_equal(r->body.data,
+	                    "\x0a\x01"
+	                    "d\x10\x02",
+	                    5);
 	r = post(&c, STATE_PATH, "application/json; charset=utf-8", "");
 	assert_int_equal(r->status, 200);
 	h2client_free(&c);
@@ -53,8 +59,10 @@ static void h2_errors(void **state)
 	r = post(&c, STATE_PATH, "application/json", "{\"device\":\"missing\"}");
 	assert_int_equal(r->status, 404);
 	assert_string_equal(r->content_type, "application/json");
-	assert_non_null(strstr(buf_cstr(&r->body), "{\"code\":\"not_found\",\"message\":\"no device \\\"missing\\\" \xc3\xa4\\n\","
-						   "\"details\":[{\"type\":\"google.rpc.ErrorInfo\",\"value\":\""));
+	assert_non_null(strstr(
+		buf_cstr(&r->body),
+		"{\"code\":\"not_found\",\"message\":\"no device \\\"missing\\\" \xc3\xa4\\n\","
+		"\"details\":[{\"type\":\"google.rpc.ErrorInfo\",\"value\":\""));
 	assert_non_null(strstr(buf_cstr(&r->body), "google.rpc.RetryInfo"));
 	r = post(&c, STATE_PATH, "application/json", "{\"devic\":1}");
 	assert_int_equal(r->status, 400);
@@ -181,8 +189,9 @@ static size_t count(struct h1side *s, const char *what)
 	return n;
 }
 
-#define HEAD                                                                                       \
-	"POST " STATE_PATH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " DEMO_TOKEN "\r\nContent-Type: application/json\r\n"
+#define HEAD                                                                           \
+	"POST " STATE_PATH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " DEMO_TOKEN \
+	"\r\nContent-Type: application/json\r\n"
 
 static void h1_unary(void **state)
 {
@@ -193,15 +202,22 @@ static void h1_unary(void **state)
 		struct h1side s;
 
 		h1_start(&s);
-		assert_int_equal(h1_say(&s, HEAD "Content-Length: 14\r\n\r\n{\"device\":\"d\"}", steps[i]), 0);
+		assert_int_equal(
+			h1_say(&s, HEAD "Content-Length: 14\r\n\r\n{\"device\":\"d\"}", steps[i]),
+			0);
 		assert_memory_equal(buf_cstr(&s.out), "HTTP/1.1 200 ", 13);
 		assert_non_null(strstr(buf_cstr(&s.out), "content-length: 44\r\n"));
-		assert_non_null(strstr(buf_cstr(&s.out), "\r\n\r\n{\"device\":\"d\",\"powerState\":\"POWER_STATE_ON\"}"));
+		assert_non_null(
+			strstr(buf_cstr(&s.out),
+		               "\r\n\r\n{\"device\":\"d\",\"powerState\":\"POWER_STATE_ON\"}"));
 		assert_int_equal(s.c.env.calls, 0);
 		assert_false(h1_done(s.h));
 		/* The same connection again, chunked. */
 		buf_clear(&s.out);
-		assert_int_equal(h1_say(&s, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", steps[i]), 0);
+		assert_int_equal(
+			h1_say(&s, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		               steps[i]),
+			0);
 		assert_memory_equal(buf_cstr(&s.out), "HTTP/1.1 200 ", 13);
 		h1_end(&s);
 	}
@@ -213,7 +229,11 @@ static void h1_pipelined(void **state)
 
 	(void)state;
 	h1_start(&s);
-	assert_int_equal(h1_say(&s, HEAD "Content-Length: 2\r\n\r\n{}" HEAD "Content-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n", 4096), 0);
+	assert_int_equal(h1_say(&s,
+	                        HEAD "Content-Length: 2\r\n\r\n{}" HEAD
+	                             "Content-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+	                        4096),
+	                 0);
 	assert_int_equal(count(&s, "HTTP/1.1 200 "), 3);
 	assert_int_equal(demo.calls, 2);
 	assert_int_equal(count(&s, "management API of a Causeway gateway"), 1);
@@ -222,8 +242,9 @@ static void h1_pipelined(void **state)
 
 static void h1_stream_is_chunked(void **state)
 {
-	static const char request[] = "POST " ENUM_PATH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " DEMO_TOKEN
-				      "\r\nContent-Type: application/connect+json\r\nContent-Length: 20\r\n\r\n";
+	static const char request[] =
+		"POST " ENUM_PATH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " DEMO_TOKEN
+		"\r\nContent-Type: application/connect+json\r\nContent-Length: 20\r\n\r\n";
 	struct h1side s;
 	struct buf b;
 
@@ -258,9 +279,16 @@ static void h1_refusals(void **state)
 	h1_start(&s);
 	assert_int_equal(h1_say(&s, "GET /nope HTTP/1.1\r\nHost: x\r\n\r\n", 4096), 0);
 	assert_int_equal(count(&s, "HTTP/1.1 404 "), 1);
-	assert_int_equal(h1_say(&s, "PUT " STATE_PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 4096), 0);
+	assert_int_equal(
+		h1_say(&s, "PUT " STATE_PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+	               4096),
+		0);
 	assert_int_equal(count(&s, "HTTP/1.1 405 "), 1);
-	assert_int_equal(h1_say(&s, "POST " STATE_PATH " HTTP/1.1\r\nHost: x\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n", 4096), 0);
+	assert_int_equal(h1_say(&s,
+	                        "POST " STATE_PATH " HTTP/1.1\r\nHost: x\r\nContent-Type: "
+	                                           "application/grpc\r\nContent-Length: 0\r\n\r\n",
+	                        4096),
+	                 0);
 	assert_int_equal(count(&s, "HTTP/1.1 415 "), 1);
 	assert_int_equal(h1_say(&s, "BAD\r\n\r\n", 4096), -ERR_PROTOCOL);
 	assert_int_equal(count(&s, "HTTP/1.1 400 "), 1);
@@ -273,7 +301,8 @@ static void h1_client_leaves(void **state)
 
 	(void)state;
 	h1_start(&s);
-	assert_int_equal(h1_say(&s, HEAD "Content-Length: 17\r\n\r\n{\"device\":\"slow\"}", 4096), 0);
+	assert_int_equal(h1_say(&s, HEAD "Content-Length: 17\r\n\r\n{\"device\":\"slow\"}", 4096),
+	                 0);
 	assert_int_equal(s.c.env.calls, 1);
 	h1_free(s.h);
 	s.h = NULL;
@@ -286,9 +315,15 @@ static void h1_client_leaves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(h2_unary),	cmocka_unit_test(h2_errors),		cmocka_unit_test(h2_stream),
-		cmocka_unit_test(codes),	cmocka_unit_test(h1_unary),		cmocka_unit_test(h1_pipelined),
-		cmocka_unit_test(h1_stream_is_chunked), cmocka_unit_test(h1_refusals), cmocka_unit_test(h1_client_leaves),
+		cmocka_unit_test(h2_unary),
+		cmocka_unit_test(h2_errors),
+		cmocka_unit_test(h2_stream),
+		cmocka_unit_test(codes),
+		cmocka_unit_test(h1_unary),
+		cmocka_unit_test(h1_pipelined),
+		cmocka_unit_test(h1_stream_is_chunked),
+		cmocka_unit_test(h1_refusals),
+		cmocka_unit_test(h1_client_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

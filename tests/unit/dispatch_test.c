@@ -8,6 +8,7 @@
 #include "causeway/v1/power.pb-c.h"
 #include "causeway/v1/tunnels.pb-c.h"
 #include "core/err.h"
+#include "core/text.h"
 #include "google/protobuf/descriptor.pb-c.h"
 #include "mgmtapi/arena.h"
 #include "mgmtapi/descriptors.h"
@@ -21,12 +22,16 @@ static int handler(struct call *c, const ProtobufCMessage *m)
 }
 
 static const struct service_method methods[] = {
-	{"ChangePower", &causeway__v1__change_power_request__descriptor, &causeway__v1__change_power_response__descriptor, handler},
-	{"GetPowerState", &causeway__v1__get_power_state_request__descriptor, &causeway__v1__get_power_state_response__descriptor, handler},
+	{"ChangePower", &causeway__v1__change_power_request__descriptor,
+         &causeway__v1__change_power_response__descriptor, handler},
+	{"GetPowerState", &causeway__v1__get_power_state_request__descriptor,
+         &causeway__v1__get_power_state_response__descriptor, handler},
 };
-static const struct service power = {"causeway.v1.PowerService", methods, ARRAY_LEN(methods), false};
+static const struct service power = {"causeway.v1.PowerService", methods, ARRAY_LEN(methods),
+                                     false};
 static const struct service_method stream_methods[] = {
-	{"OpenTunnel", &causeway__v1__open_tunnel_request__descriptor, &causeway__v1__open_tunnel_response__descriptor, handler},
+	{"OpenTunnel", &causeway__v1__open_tunnel_request__descriptor,
+         &causeway__v1__open_tunnel_response__descriptor, handler},
 };
 static const struct service tunnel = {"causeway.v1.TunnelService", stream_methods, 1, false};
 static const struct service *const services[] = {&power, &tunnel};
@@ -71,8 +76,16 @@ static void flags_and_rules(void **state)
 static void unknown_paths(void **state)
 {
 	static const char *const paths[] = {
-		"", "/", "x", "//", "/causeway.v1.PowerService", "/causeway.v1.PowerService/", "/causeway.v1.PowerService/changepower",
-		"/causeway.v1.PowerService/ChangePowerX", "causeway.v1.PowerService/ChangePower", "/causeway.v1.Power/ChangePower",
+		"",
+		"/",
+		"x",
+		"//",
+		"/causeway.v1.PowerService",
+		"/causeway.v1.PowerService/",
+		"/causeway.v1.PowerService/changepower",
+		"/causeway.v1.PowerService/ChangePowerX",
+		"causeway.v1.PowerService/ChangePower",
+		"/causeway.v1.Power/ChangePower",
 	};
 	struct dispatch *d = make(services, 2, NULL);
 	bool known;
@@ -90,10 +103,12 @@ static void unknown_paths(void **state)
 static void wrong_tables_are_refused(void **state)
 {
 	static const struct service_method wrong[] = {
-		{"ChangePower", &causeway__v1__get_power_state_request__descriptor, &causeway__v1__change_power_response__descriptor, handler},
+		{"ChangePower", &causeway__v1__get_power_state_request__descriptor,
+	         &causeway__v1__change_power_response__descriptor, handler},
 	};
 	static const struct service_method missing[] = {
-		{"Explode", &causeway__v1__get_power_state_request__descriptor, &causeway__v1__change_power_response__descriptor, handler},
+		{"Explode", &causeway__v1__get_power_state_request__descriptor,
+	         &causeway__v1__change_power_response__descriptor, handler},
 	};
 	static const struct service bad[] = {
 		{"causeway.v1.PowerService", wrong, 1, false},
@@ -112,8 +127,8 @@ static void wrong_tables_are_refused(void **state)
 /* Every method of causeway.v1 has a rule, and what mutates takes a request_id (a stream's first message apart). */
 static void every_method_has_a_rule(void **state)
 {
-	Google__Protobuf__FileDescriptorSet *set =
-		google__protobuf__file_descriptor_set__unpack(NULL, api_descriptors_len, api_descriptors);
+	Google__Protobuf__FileDescriptorSet *set = google__protobuf__file_descriptor_set__unpack(
+		NULL, api_descriptors_len, api_descriptors);
 	size_t seen = 0;
 
 	(void)state;
@@ -125,11 +140,13 @@ static void every_method_has_a_rule(void **state)
 			continue;
 		for (size_t j = 0; j < f->n_service; j++)
 			for (size_t k = 0; k < f->service[j]->n_method; k++) {
-				const Google__Protobuf__MethodDescriptorProto *m = f->service[j]->method[k];
+				const Google__Protobuf__MethodDescriptorProto *m =
+					f->service[j]->method[k];
 
 				if (m->options == NULL || m->options->base.n_unknown_fields != 1 ||
 				    m->options->base.unknown_fields[0].tag != 50710)
-					fail_msg("%s.%s has no access option", f->service[j]->name, m->name);
+					fail_msg("%s.%s has no access option", f->service[j]->name,
+					         m->name);
 				seen++;
 			}
 	}
@@ -143,7 +160,8 @@ static void roles_and_scopes(void **state)
 	struct principal p = {.role = ROLE_VIEWER};
 	const char *why = "";
 	bool known;
-	struct method *m = dispatch_find(d, span_str("/causeway.v1.PowerService/ChangePower"), &known);
+	struct method *m =
+		dispatch_find(d, span_str("/causeway.v1.PowerService/ChangePower"), &known);
 
 	(void)state;
 	assert_int_equal(access_allows(m, &p, &why), -ERR_DENIED);
@@ -152,9 +170,9 @@ static void roles_and_scopes(void **state)
 	p.role = ROLE_ADMINISTRATOR;
 	assert_int_equal(access_allows(m, &p, &why), 0);
 	p.scopes_len = 1;
-	strcpy(p.scopes[0], "devices.read");
+	assert_true(str_copy(p.scopes[0], sizeof(p.scopes[0]), "devices.read"));
 	assert_int_equal(access_allows(m, &p, &why), -ERR_DENIED);
-	strcpy(p.scopes[0], "power.write");
+	assert_true(str_copy(p.scopes[0], sizeof(p.scopes[0]), "power.write"));
 	assert_int_equal(access_allows(m, &p, &why), 0);
 	p.role = 0;
 	assert_int_equal(access_allows(m, &p, &why), -ERR_DENIED);
@@ -171,8 +189,8 @@ static void groups(void **state)
 	(void)state;
 	assert_true(principal_sees_group(&p, "any"));
 	p.groups_len = 2;
-	strcpy(p.groups[0], "a");
-	strcpy(p.groups[1], "b");
+	assert_true(str_copy(p.groups[0], sizeof(p.groups[0]), "a"));
+	assert_true(str_copy(p.groups[1], sizeof(p.groups[1]), "b"));
 	assert_true(principal_sees_group(&p, "b"));
 	assert_false(principal_sees_group(&p, "c"));
 	assert_false(principal_sees_group(&p, ""));
@@ -211,9 +229,12 @@ static void arenas(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(flags_and_rules),	   cmocka_unit_test(unknown_paths),
-		cmocka_unit_test(wrong_tables_are_refused), cmocka_unit_test(every_method_has_a_rule),
-		cmocka_unit_test(roles_and_scopes),	   cmocka_unit_test(groups),
+		cmocka_unit_test(flags_and_rules),
+		cmocka_unit_test(unknown_paths),
+		cmocka_unit_test(wrong_tables_are_refused),
+		cmocka_unit_test(every_method_has_a_rule),
+		cmocka_unit_test(roles_and_scopes),
+		cmocka_unit_test(groups),
 		cmocka_unit_test(arenas),
 	};
 

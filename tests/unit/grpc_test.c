@@ -94,7 +94,8 @@ static void error_is_trailers_only_with_details(void **state)
 	assert_string_equal(s->message, "no device \"missing\" \xc3\xa4\n");
 	assert_int_equal(s->n_details, 2);
 	assert_string_equal(s->details[0]->type_url, "type.googleapis.com/google.rpc.ErrorInfo");
-	info = google__rpc__error_info__unpack(NULL, s->details[0]->value.len, s->details[0]->value.data);
+	info = google__rpc__error_info__unpack(NULL, s->details[0]->value.len,
+	                                       s->details[0]->value.data);
 	assert_string_equal(info->reason, "DEVICE_NOT_FOUND");
 	assert_string_equal(info->domain, "causeway");
 	assert_int_equal(info->n_metadata, 2);
@@ -110,7 +111,8 @@ static void access_is_enforced(void **state)
 	Causeway__V1__ChangePowerRequest q = CAUSEWAY__V1__CHANGE_POWER_REQUEST__INIT;
 	struct h2client c;
 	struct buf b;
-	struct request rq = {.path = "/causeway.v1.PowerService/ChangePower", .token = "cwt_viewer"};
+	struct request rq = {.path = "/causeway.v1.PowerService/ChangePower",
+	                     .token = "cwt_viewer"};
 
 	(void)state;
 	h2client_init(&c);
@@ -121,7 +123,7 @@ static void access_is_enforced(void **state)
 	assert_string_equal(get_state(&c, "d", "cwt_viewer")->grpc_status, "0");
 	assert_int_equal(demo.calls, 1);
 	buf_init(&b, 4096);
-	q.request_id = (char *)(uintptr_t)"r-1";
+	q.request_id = (char *)(uintptr_t) "r-1";
 	envelope_msg(&b, &q.base);
 	rq.body = buf_span(&b);
 	struct reply *r = h2client_request(&c, &rq);
@@ -134,7 +136,8 @@ static void access_is_enforced(void **state)
 	assert_string_equal(r->grpc_status, "0");
 	assert_string_equal(demo.request_id, "r-1");
 	buf_clear(&b);
-	q.request_id = (char *)(uintptr_t)"0123456789012345678901234567890123456789012345678901234567890123";
+	q.request_id = (char *)(uintptr_t) "0123456789012345678901234567890123456789012345678901234"
+	                                   "567890123";
 	envelope_msg(&b, &q.base);
 	rq.body = buf_span(&b);
 	r = h2client_request(&c, &rq);
@@ -144,7 +147,8 @@ static void access_is_enforced(void **state)
 	h2client_free(&c);
 }
 
-static void status_of_raw(struct h2client *c, struct span body, const struct http_pair *extra, const char *status)
+static void status_of_raw(struct h2client *c, struct span body, const struct http_pair *extra,
+                          const char *status)
 {
 	struct request q = {.path = STATE_PATH, .body = body};
 	struct reply *r;
@@ -261,7 +265,7 @@ static void gzip_requests(void **state)
 
 	(void)state;
 	h2client_init(&c);
-	m.device = (char *)(uintptr_t)"zip";
+	m.device = (char *)(uintptr_t) "zip";
 	z.next_in = packed;
 	z.avail_in = (uInt)causeway__v1__get_power_state_request__pack(&m, packed);
 	z.next_out = zipped;
@@ -288,7 +292,8 @@ static void gzip_requests(void **state)
 static void deadline(void **state)
 {
 	struct buf b = body_for("slow");
-	struct request q = {.path = STATE_PATH, .body = buf_span(&b), .extra = {{"grpc-timeout", "250m"}}};
+	struct request q = {
+		.path = STATE_PATH, .body = buf_span(&b), .extra = {{"grpc-timeout", "250m"}}};
 	struct h2client c;
 	struct reply *r;
 
@@ -336,7 +341,8 @@ static void no_answer_is_internal(void **state)
 	h2client_free(&c);
 }
 
-static struct reply *enumerate(struct h2client *c, unsigned items, const char *resource, struct http_pair extra)
+static struct reply *enumerate(struct h2client *c, unsigned items, const char *resource,
+                               struct http_pair extra)
 {
 	Causeway__V1__EnumerateInstancesRequest m = CAUSEWAY__V1__ENUMERATE_INSTANCES_REQUEST__INIT;
 	struct request q = {.path = ENUM_PATH, .extra = {extra}};
@@ -408,7 +414,7 @@ static void bidi_echo(void **state)
 	assert_int_equal(demo.calls, 1);
 	buf_init(&b, 4096);
 	m.message_case = CAUSEWAY__V1__OPEN_TUNNEL_REQUEST__MESSAGE_DATA;
-	m.data = (ProtobufCBinaryData){3, (uint8_t *)(uintptr_t)"abc"};
+	m.data = (ProtobufCBinaryData){3, (uint8_t *)(uintptr_t) "abc"};
 	envelope_msg(&b, &m.base);
 	/* One octet at a time. */
 	for (size_t i = 0; i < b.len; i++) {

@@ -130,7 +130,9 @@ static void garbage_is_refused(void **state)
 
 	(void)state;
 	h2client_init(&c);
-	assert_int_equal(h2client_input(&c, span_str("GET / HTTP/1.1\r\nHost: x\r\n\r\n0000000000000000")), 0);
+	assert_int_equal(
+		h2client_input(&c, span_str("GET / HTTP/1.1\r\nHost: x\r\n\r\n0000000000000000")),
+		0);
 	h2client_run(&c);
 	assert_true(h2_done(c.h) || c.goaway || c.h2_failed);
 	h2client_free(&c);

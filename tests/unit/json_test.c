@@ -14,7 +14,8 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "mgmtapi/json.h"
 
-static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *d, const char *text, struct buf *why)
+static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *d, const char *text,
+                                struct buf *why)
 {
 	buf_init(why, 4096);
 	return pbjson_decode(d, span_str(text), NULL, NULL, why);
@@ -43,7 +44,8 @@ static void refuse(const ProtobufCMessageDescriptor *d, const char *text, const 
 	ProtobufCMessage *m = decode(d, text, &why);
 
 	if (m != NULL || strstr(buf_cstr(&why), because) == NULL)
-		fail_msg("%s: %s, expected: %s", text, m != NULL ? "accepted" : buf_cstr(&why), because);
+		fail_msg("%s: %s, expected: %s", text, m != NULL ? "accepted" : buf_cstr(&why),
+		         because);
 	buf_free(&why);
 }
 
@@ -53,23 +55,26 @@ static void names_and_scalars(void **state)
 {
 	(void)state;
 	round_trip(DEVICE, "{\"id\":\"a\",\"hostName\":\"h\",\"connected\":true}",
-		   "{\"id\":\"a\",\"hostName\":\"h\",\"connected\":true}");
+	           "{\"id\":\"a\",\"hostName\":\"h\",\"connected\":true}");
 	round_trip(DEVICE, "{\"host_name\":\"h\"}", "{\"hostName\":\"h\"}");
 	round_trip(DEVICE, "{\"connects\":\"18446744073709551615\",\"sku\":4294967295}",
-		   "{\"sku\":4294967295,\"connects\":\"18446744073709551615\"}");
+	           "{\"sku\":4294967295,\"connects\":\"18446744073709551615\"}");
 	round_trip(DEVICE, "{\"connects\":12,\"sku\":\"7\"}", "{\"sku\":7,\"connects\":\"12\"}");
 	round_trip(DEVICE, "{\"sku\":7.0}", "{\"sku\":7}");
 	round_trip(DEVICE, "{\"id\":null,\"sku\":null}", "{}");
-	round_trip(DEVICE, "{\"name\":\"\\u00e4\\n\\\"\\\\\\u0001\"}", "{\"name\":\"\xc3\xa4\\n\\\"\\\\\\u0001\"}");
-	round_trip(DEVICE, "{\"forwardedPorts\":[16992,16993]}", "{\"forwardedPorts\":[16992,16993]}");
+	round_trip(DEVICE, "{\"name\":\"\\u00e4\\n\\\"\\\\\\u0001\"}",
+	           "{\"name\":\"\xc3\xa4\\n\\\"\\\\\\u0001\"}");
+	round_trip(DEVICE, "{\"forwardedPorts\":[16992,16993]}",
+	           "{\"forwardedPorts\":[16992,16993]}");
 	round_trip(DEVICE, "{\"labels\":[{\"key\":\"a\",\"value\":\"b\"},{}]}",
-		   "{\"labels\":[{\"key\":\"a\",\"value\":\"b\"},{}]}");
+	           "{\"labels\":[{\"key\":\"a\",\"value\":\"b\"},{}]}");
 }
 
 static void enums(void **state)
 {
 	(void)state;
-	round_trip(DEVICE, "{\"powerState\":\"POWER_STATE_ON\"}", "{\"powerState\":\"POWER_STATE_ON\"}");
+	round_trip(DEVICE, "{\"powerState\":\"POWER_STATE_ON\"}",
+	           "{\"powerState\":\"POWER_STATE_ON\"}");
 	round_trip(DEVICE, "{\"powerState\":8}", "{\"powerState\":\"POWER_STATE_OFF_SOFT\"}");
 	round_trip(DEVICE, "{\"powerState\":99}", "{\"powerState\":99}");
 	refuse(DEVICE, "{\"powerState\":\"ON\"}", "enum value");
@@ -79,20 +84,25 @@ static void special_messages(void **state)
 {
 	(void)state;
 	round_trip(DEVICE, "{\"connectedTime\":\"2026-01-31T23:59:59.5Z\"}",
-		   "{\"connectedTime\":\"2026-01-31T23:59:59.500Z\"}");
+	           "{\"connectedTime\":\"2026-01-31T23:59:59.500Z\"}");
 	round_trip(DEVICE, "{\"connectedTime\":\"2026-02-01T01:00:00+01:00\"}",
-		   "{\"connectedTime\":\"2026-02-01T00:00:00Z\"}");
+	           "{\"connectedTime\":\"2026-02-01T00:00:00Z\"}");
 	round_trip(DEVICE, "{\"connectedTime\":\"1969-12-31T23:59:58.000000001Z\"}",
-		   "{\"connectedTime\":\"1969-12-31T23:59:58.000000001Z\"}");
+	           "{\"connectedTime\":\"1969-12-31T23:59:58.000000001Z\"}");
 	refuse(DEVICE, "{\"connectedTime\":\"yesterday\"}", "RFC 3339");
 	refuse(DEVICE, "{\"connectedTime\":12}", "string");
-	round_trip(&causeway__v1__change_power_request__descriptor, "{\"delay\":\"1.5s\"}", "{\"delay\":\"1.500s\"}");
-	round_trip(&causeway__v1__change_power_request__descriptor, "{\"delay\":\"-0.25s\"}", "{\"delay\":\"-0.250s\"}");
+	round_trip(&causeway__v1__change_power_request__descriptor, "{\"delay\":\"1.5s\"}",
+	           "{\"delay\":\"1.500s\"}");
+	round_trip(&causeway__v1__change_power_request__descriptor, "{\"delay\":\"-0.25s\"}",
+	           "{\"delay\":\"-0.250s\"}");
 	refuse(&causeway__v1__change_power_request__descriptor, "{\"delay\":\"1m\"}", "duration");
 	refuse(&causeway__v1__change_power_request__descriptor, "{\"delay\":\"1.s\"}", "duration");
-	round_trip(&causeway__v1__update_group_request__descriptor, "{\"updateMask\":\"ciraUser,enroll\"}",
-		   "{\"updateMask\":\"ciraUser,enroll\"}");
-	refuse(&causeway__v1__update_group_request__descriptor, "{\"updateMask\":\"a,,b\"}", "field names");
+	round_trip(&causeway__v1__update_group_request__descriptor,
+	           "{\"updateMask\":\"ciraUser,enroll\"}", "{\"updateMask\":\"ciraUser,enroll\"}");
+	refuse(&causeway__v1__update_group_request__descriptor, "{\"updateMask\":\"a,,b\"}",
+	       "field names");
+	refuse(&causeway__v1__update_group_request__descriptor, "{\"updateMask\":\"a\\r\"}",
+	       "field names");
 }
 
 static void oneofs_and_bytes(void **state)
@@ -103,7 +113,8 @@ static void oneofs_and_bytes(void **state)
 	round_trip(d, "{\"data\":\"AP8=\"}", "{\"data\":\"AP8=\"}");
 	round_trip(d, "{\"data\":\"_w\"}", "{\"data\":\"/w==\"}");
 	round_trip(d, "{\"data\":\"\"}", "{\"data\":\"\"}");
-	round_trip(d, "{\"open\":{\"device\":\"d\",\"port\":16994}}", "{\"open\":{\"device\":\"d\",\"port\":16994}}");
+	round_trip(d, "{\"open\":{\"device\":\"d\",\"port\":16994}}",
+	           "{\"open\":{\"device\":\"d\",\"port\":16994}}");
 	refuse(d, "{\"data\":\"\",\"open\":{}}", "oneof");
 	refuse(d, "{\"data\":\"*\"}", "base64");
 }
@@ -111,23 +122,30 @@ static void oneofs_and_bytes(void **state)
 static void maps_and_any(void **state)
 {
 	(void)state;
-	round_trip(&google__rpc__error_info__descriptor, "{\"reason\":\"R\",\"metadata\":{\"hint\":\"h\",\"k\":\"\"}}",
-		   "{\"reason\":\"R\",\"metadata\":{\"hint\":\"h\",\"k\":\"\"}}");
+	round_trip(&google__rpc__error_info__descriptor,
+	           "{\"reason\":\"R\",\"metadata\":{\"hint\":\"h\",\"k\":\"\"}}",
+	           "{\"reason\":\"R\",\"metadata\":{\"hint\":\"h\",\"k\":\"\"}}");
 	/* ErrorInfo{reason: "R"} is 0a 01 52. */
 	round_trip(&causeway__v1__operation__descriptor,
-		   "{\"error\":{\"code\":9,\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"value\":\"CgFS\"}]}}",
-		   "{\"error\":{\"code\":9,\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"R\"}]}}");
-	round_trip(&causeway__v1__operation__descriptor, "{\"error\":{\"details\":[{\"@type\":\"x/y.Z\",\"value\":\"CgFS\"}]}}",
-		   "{\"error\":{\"details\":[{\"@type\":\"x/y.Z\",\"value\":\"CgFS\"}]}}");
+	           "{\"error\":{\"code\":9,\"details\":[{\"@type\":\"type.googleapis.com/"
+	           "google.rpc.ErrorInfo\",\"value\":\"CgFS\"}]}}",
+	           "{\"error\":{\"code\":9,\"details\":[{\"@type\":\"type.googleapis.com/"
+	           "google.rpc.ErrorInfo\",\"reason\":\"R\"}]}}");
+	round_trip(&causeway__v1__operation__descriptor,
+	           "{\"error\":{\"details\":[{\"@type\":\"x/y.Z\",\"value\":\"CgFS\"}]}}",
+	           "{\"error\":{\"details\":[{\"@type\":\"x/y.Z\",\"value\":\"CgFS\"}]}}");
 }
 
 static void proto2_presence(void **state)
 {
 	(void)state;
-	round_trip(&google__protobuf__method_options__descriptor, "{\"deprecated\":false}", "{\"deprecated\":false}");
-	round_trip(&google__protobuf__uninterpreted_option__descriptor, "{\"doubleValue\":\"NaN\",\"positiveIntValue\":0}",
-		   "{\"positiveIntValue\":\"0\",\"doubleValue\":\"NaN\"}");
-	round_trip(&google__protobuf__uninterpreted_option__descriptor, "{\"doubleValue\":1.5}", "{\"doubleValue\":1.5}");
+	round_trip(&google__protobuf__method_options__descriptor, "{\"deprecated\":false}",
+	           "{\"deprecated\":false}");
+	round_trip(&google__protobuf__uninterpreted_option__descriptor,
+	           "{\"doubleValue\":\"NaN\",\"positiveIntValue\":0}",
+	           "{\"positiveIntValue\":\"0\",\"doubleValue\":\"NaN\"}");
+	round_trip(&google__protobuf__uninterpreted_option__descriptor, "{\"doubleValue\":1.5}",
+	           "{\"doubleValue\":1.5}");
 }
 
 static void bad_input(void **state)
@@ -166,14 +184,16 @@ static void options(void **state)
 	(void)state;
 	buf_init(&why, 4096);
 	buf_init(&out, 4096);
-	m = pbjson_decode(&causeway__v1__device_result__descriptor, span_str("{\"nope\":{},\"device\":\"d\",\"code\":3}"),
-			  &ignore, NULL, &why);
+	m = pbjson_decode(&causeway__v1__device_result__descriptor,
+	                  span_str("{\"nope\":{},\"device\":\"d\",\"code\":3}"), &ignore, NULL,
+	                  &why);
 	assert_non_null(m);
 	assert_int_equal(pbjson_encode(m, &pretty, &out), 0);
 	assert_string_equal(buf_cstr(&out), "{\n  \"device\": \"d\",\n  \"code\": 3\n}");
 	buf_clear(&out);
 	assert_int_equal(pbjson_encode(m, &full, &out), 0);
-	assert_string_equal(buf_cstr(&out), "{\"device\":\"d\",\"code\":3,\"reason\":\"\",\"message\":\"\"}");
+	assert_string_equal(buf_cstr(&out),
+	                    "{\"device\":\"d\",\"code\":3,\"reason\":\"\",\"message\":\"\"}");
 	buf_free(&out);
 	buf_init(&out, 4);
 	assert_int_equal(pbjson_encode(m, NULL, &out), -ERR_TOO_BIG);
@@ -189,17 +209,21 @@ static void repairs_utf8(void **state)
 	(void)state;
 	buf_init(&out, 4096);
 	pbjson_put_string(&out, span_str("a\xff\xc0\x80\xed\xa0\x80z\xf0\x9f\x98\x80"));
-	assert_string_equal(buf_cstr(&out), "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz"
-					    "\xf0\x9f\x98\x80\"");
+	assert_string_equal(
+		buf_cstr(&out),
+		"\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz"
+		"\xf0\x9f\x98\x80\"");
 	buf_free(&out);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_and_scalars), cmocka_unit_test(enums),	     cmocka_unit_test(special_messages),
-		cmocka_unit_test(oneofs_and_bytes),  cmocka_unit_test(maps_and_any), cmocka_unit_test(proto2_presence),
-		cmocka_unit_test(bad_input),	     cmocka_unit_test(options),	     cmocka_unit_test(repairs_utf8),
+		cmocka_unit_test(names_and_scalars), cmocka_unit_test(enums),
+		cmocka_unit_test(special_messages),  cmocka_unit_test(oneofs_and_bytes),
+		cmocka_unit_test(maps_and_any),      cmocka_unit_test(proto2_presence),
+		cmocka_unit_test(bad_input),         cmocka_unit_test(options),
+		cmocka_unit_test(repairs_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,8 @@ static response_t *ask(struct h2client *c, const char *version, const request_t 
 	struct buf b;
 	response_t *out;
 
-	(void)snprintf(path, sizeof(path), "/grpc.reflection.%s.ServerReflection/ServerReflectionInfo", version);
+	(void)snprintf(path, sizeof(path),
+	               "/grpc.reflection.%s.ServerReflection/ServerReflectionInfo", version);
 	buf_init(&b, 4096);
 	envelope_msg(&b, &q->base);
 	r.body = buf_span(&b);
@@ -32,7 +33,8 @@ static response_t *ask(struct h2client *c, const char *version, const request_t 
 	buf_free(&b);
 	assert_string_equal(reply->grpc_status, "0");
 	assert_true(reply->body.len > 5);
-	out = grpc__reflection__v1__server_reflection_response__unpack(NULL, reply->body.len - 5, reply->body.data + 5);
+	out = grpc__reflection__v1__server_reflection_response__unpack(NULL, reply->body.len - 5,
+	                                                               reply->body.data + 5);
 	assert_non_null(out);
 	return out;
 }
@@ -48,9 +50,10 @@ static void lists_services(void **state)
 	request_t q = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
 
 	(void)state;
-	q.message_request_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES;
-	q.list_services = (char *)(uintptr_t)"*";
-	q.host = (char *)(uintptr_t)"h";
+	q.message_request_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES;
+	q.list_services = (char *)(uintptr_t) "*";
+	q.host = (char *)(uintptr_t) "h";
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
 		struct h2client c;
 		response_t *r;
@@ -59,10 +62,12 @@ static void lists_services(void **state)
 		r = ask(&c, versions[i], &q);
 		assert_string_equal(r->valid_host, "h");
 		assert_string_equal(r->original_request->list_services, "*");
-		assert_int_equal(r->message_response_case,
-				 GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE);
+		assert_int_equal(
+			r->message_response_case,
+			GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE);
 		assert_int_equal(r->list_services_response->n_service, demo_services_len);
-		assert_string_equal(r->list_services_response->service[0]->name, "causeway.v1.PowerService");
+		assert_string_equal(r->list_services_response->service[0]->name,
+		                    "causeway.v1.PowerService");
 		done(r);
 		h2client_free(&c);
 	}
@@ -75,19 +80,24 @@ static void symbol_is_in(struct h2client *c, const char *symbol, const char *fil
 	Google__Protobuf__FileDescriptorProto *f;
 	response_t *r;
 
-	q.message_request_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
+	q.message_request_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
 	q.file_containing_symbol = (char *)(uintptr_t)symbol;
 	r = ask(c, "v1", &q);
 	if (file == NULL) {
-		assert_int_equal(r->message_response_case, GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);
+		assert_int_equal(
+			r->message_response_case,
+			GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);
 		assert_int_equal(r->error_response->error_code, 5);
 		done(r);
 		return;
 	}
-	assert_int_equal(r->message_response_case,
-			 GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
-	f = google__protobuf__file_descriptor_proto__unpack(NULL, r->file_descriptor_response->file_descriptor_proto[0].len,
-							    r->file_descriptor_response->file_descriptor_proto[0].data);
+	assert_int_equal(
+		r->message_response_case,
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+	f = google__protobuf__file_descriptor_proto__unpack(
+		NULL, r->file_descriptor_response->file_descriptor_proto[0].len,
+		r->file_descriptor_response->file_descriptor_proto[0].data);
 	assert_non_null(f);
 	assert_string_equal(f->name, file);
 	assert_true(r->file_descriptor_response->n_file_descriptor_proto >= 1 + f->n_dependency);
@@ -107,7 +117,8 @@ static void finds_symbols(void **state)
 	symbol_is_in(&c, "causeway.v1.Device.host_name", "causeway/v1/devices.proto");
 	symbol_is_in(&c, "causeway.v1.PowerState", "causeway/v1/devices.proto");
 	symbol_is_in(&c, "causeway.v1.access", "causeway/v1/options.proto");
-	symbol_is_in(&c, "grpc.health.v1.HealthCheckResponse.ServingStatus", "grpc/health/v1/health.proto");
+	symbol_is_in(&c, "grpc.health.v1.HealthCheckResponse.ServingStatus",
+	             "grpc/health/v1/health.proto");
 	symbol_is_in(&c, "google.protobuf.FieldOptions.CType", "google/protobuf/descriptor.proto");
 	symbol_is_in(&c, "google.rpc.Help.Link", "google/rpc/error_details.proto");
 	symbol_is_in(&c, "causeway.v1.Devic", NULL);
@@ -127,16 +138,19 @@ static void finds_extensions(void **state)
 
 	(void)state;
 	h2client_init(&c);
-	q.message_request_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION;
+	q.message_request_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION;
 	q.file_containing_extension = &e;
-	e.containing_type = (char *)(uintptr_t)"google.protobuf.MethodOptions";
+	e.containing_type = (char *)(uintptr_t) "google.protobuf.MethodOptions";
 	e.extension_number = 50710;
 	r = ask(&c, "v1", &q);
-	assert_int_equal(r->message_response_case,
-			 GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+	assert_int_equal(
+		r->message_response_case,
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
 	done(r);
-	q.message_request_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE;
-	q.all_extension_numbers_of_type = (char *)(uintptr_t)"google.protobuf.MethodOptions";
+	q.message_request_case =
+		GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE;
+	q.all_extension_numbers_of_type = (char *)(uintptr_t) "google.protobuf.MethodOptions";
 	r = ask(&c, "v1alpha", &q);
 	assert_int_equal(r->all_extension_numbers_response->n_extension_number, 1);
 	assert_int_equal(r->all_extension_numbers_response->extension_number[0], 50710);
@@ -180,8 +194,10 @@ static void health_check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lists_services), cmocka_unit_test(finds_symbols),
-		cmocka_unit_test(finds_extensions), cmocka_unit_test(health_check),
+		cmocka_unit_test(lists_services),
+		cmocka_unit_test(finds_symbols),
+		cmocka_unit_test(finds_extensions),
+		cmocka_unit_test(health_check),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

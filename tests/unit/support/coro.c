@@ -56,7 +56,8 @@ static struct fiber *spawn(const char *name, fiber_fn *fn, void *arg, uint64_t d
 	(void)name;
 	if (f == NULL)
 		return NULL;
-	*f = (struct fiber){.fn = fn, .arg = arg, .deadline_ms = deadline_ms, .used = true, .runnable = true};
+	*f = (struct fiber){
+		.fn = fn, .arg = arg, .deadline_ms = deadline_ms, .used = true, .runnable = true};
 	f->stack = malloc(CORO_STACK);
 	prepare(&f->ctx, f->stack);
 	return f;
@@ -89,7 +90,8 @@ static void cancel(struct fiber *f)
 	f->runnable = true;
 }
 
-const struct call_exec coro_exec = {.spawn = spawn, .wait = wait_here, .wake = wake, .cancel = cancel};
+const struct call_exec coro_exec = {
+	.spawn = spawn, .wait = wait_here, .wake = wake, .cancel = cancel};
 
 void coro_set_now(uint64_t now_ms)
 {

@@ -35,7 +35,8 @@ static int get_power_state(struct call *c, const ProtobufCMessage *request)
 	demo.calls++;
 	(void)str_copy(demo.principal, sizeof(demo.principal), call_principal(c)->name);
 	if (strcmp(q->device, "missing") == 0) {
-		(void)call_fail(c, CALL_NOT_FOUND, "DEVICE_NOT_FOUND", "list devices", "no device \"%s\" \xc3\xa4\n", q->device);
+		(void)call_fail(c, CALL_NOT_FOUND, "DEVICE_NOT_FOUND", "list devices",
+		                "no device \"%s\" \xc3\xa4\n", q->device);
 		call_fail_info(c, "device", q->device);
 		call_fail_retry(c, 1500);
 		return -ERR_FAULT;
@@ -66,7 +67,8 @@ static int change_power(struct call *c, const ProtobufCMessage *request)
 static int enumerate(struct call *c, const ProtobufCMessage *request)
 {
 	const Causeway__V1__EnumerateInstancesRequest *q = (const void *)request;
-	Causeway__V1__EnumerateInstancesResponse r = CAUSEWAY__V1__ENUMERATE_INSTANCES_RESPONSE__INIT;
+	Causeway__V1__EnumerateInstancesResponse r =
+		CAUSEWAY__V1__ENUMERATE_INSTANCES_RESPONSE__INIT;
 	char *body = call_alloc(c, 65537);
 
 	demo.calls++;
@@ -107,22 +109,32 @@ static int open_tunnel(struct call *c, const ProtobufCMessage *unused)
 }
 
 static const struct service_method power_methods[] = {
-	{"GetPowerState", &causeway__v1__get_power_state_request__descriptor, &causeway__v1__get_power_state_response__descriptor,
-	 get_power_state},
-	{"ChangePower", &causeway__v1__change_power_request__descriptor, &causeway__v1__change_power_response__descriptor, change_power},
+	{"GetPowerState", &causeway__v1__get_power_state_request__descriptor,
+         &causeway__v1__get_power_state_response__descriptor, get_power_state},
+	{"ChangePower", &causeway__v1__change_power_request__descriptor,
+         &causeway__v1__change_power_response__descriptor, change_power},
 };
 static const struct service_method wsman_methods[] = {
 	{"EnumerateInstances", &causeway__v1__enumerate_instances_request__descriptor,
-	 &causeway__v1__enumerate_instances_response__descriptor, enumerate},
+         &causeway__v1__enumerate_instances_response__descriptor, enumerate},
 };
 static const struct service_method tunnel_methods[] = {
-	{"OpenTunnel", &causeway__v1__open_tunnel_request__descriptor, &causeway__v1__open_tunnel_response__descriptor, open_tunnel},
+	{"OpenTunnel", &causeway__v1__open_tunnel_request__descriptor,
+         &causeway__v1__open_tunnel_response__descriptor, open_tunnel},
 };
-static const struct service demo_power = {"causeway.v1.PowerService", power_methods, ARRAY_LEN(power_methods), false};
-static const struct service demo_wsman = {"causeway.v1.WsmanService", wsman_methods, ARRAY_LEN(wsman_methods), false};
-static const struct service demo_tunnel = {"causeway.v1.TunnelService", tunnel_methods, ARRAY_LEN(tunnel_methods), false};
+static const struct service demo_power = {"causeway.v1.PowerService", power_methods,
+                                          ARRAY_LEN(power_methods), false};
+static const struct service demo_wsman = {"causeway.v1.WsmanService", wsman_methods,
+                                          ARRAY_LEN(wsman_methods), false};
+static const struct service demo_tunnel = {"causeway.v1.TunnelService", tunnel_methods,
+                                           ARRAY_LEN(tunnel_methods), false};
 const struct service *const demo_services[] = {
-	&demo_power, &demo_wsman, &demo_tunnel, &reflection_v1_service, &reflection_v1alpha_service, &health_service,
+	&demo_power,
+	&demo_wsman,
+	&demo_tunnel,
+	&reflection_v1_service,
+	&reflection_v1alpha_service,
+	&health_service,
 };
 const size_t demo_services_len = ARRAY_LEN(demo_services);
 
@@ -133,7 +145,9 @@ static bool lookup(void *arg, const uint8_t sha256[32], struct store_token *out)
 		const char *text;
 		enum role role;
 		uint64_t expires_ms;
-	} tokens[] = {{DEMO_TOKEN, ROLE_ADMINISTRATOR, 0}, {"cwt_viewer", ROLE_VIEWER, 0}, {"cwt_old", ROLE_VIEWER, 1}};
+	} tokens[] = {{DEMO_TOKEN, ROLE_ADMINISTRATOR, 0},
+	              {"cwt_viewer", ROLE_VIEWER, 0},
+	              {"cwt_old", ROLE_VIEWER, 1}};
 
 	(void)arg;
 	for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
@@ -165,8 +179,9 @@ static void copy(char *to, size_t size, const uint8_t *value, size_t len)
 	(void)str_copy_span(to, size, span_of(value, len));
 }
 
-static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
-		     size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
 {
 	struct reply *r = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
 	const char *n = (const char *)name;
@@ -206,7 +221,8 @@ static int on_frame_recv(nghttp2_session *s, const nghttp2_frame *frame, void *u
 	return 0;
 }
 
-static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
+static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
+                   void *user)
 {
 	struct reply *r = nghttp2_session_get_stream_user_data(s, id);
 
@@ -248,7 +264,8 @@ void h2client_init(struct h2client *c)
 	c->now_ms = 1000000;
 	coro_set_now(c->now_ms);
 	buf_init(&why, 1024);
-	c->dispatch = dispatch_new(demo_services, demo_services_len, span_of(api_descriptors, api_descriptors_len), &why);
+	c->dispatch = dispatch_new(demo_services, demo_services_len,
+	                           span_of(api_descriptors, api_descriptors_len), &why);
 	if (c->dispatch == NULL)
 		fail_msg("%s", buf_cstr(&why));
 	buf_free(&why);
@@ -283,8 +300,8 @@ void h2client_free(struct h2client *c)
 	free(c->replies);
 }
 
-
-static ssize_t read_upload(nghttp2_session *s, int32_t id, uint8_t *to, size_t len, uint32_t *flags, nghttp2_data_source *source, void *user)
+static ssize_t read_upload(nghttp2_session *s, int32_t id, uint8_t *to, size_t len, uint32_t *flags,
+                           nghttp2_data_source *source, void *user)
 {
 	struct upload *u = source->ptr;
 	size_t n = MIN(len, u->data.len);
@@ -305,7 +322,8 @@ static ssize_t read_upload(nghttp2_session *s, int32_t id, uint8_t *to, size_t l
 
 static nghttp2_nv nv(const char *name, const char *value)
 {
-	return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value), 0};
+	return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
+	                    strlen(value), 0};
 }
 
 void h2client_send(struct h2client *c, int32_t id, struct span data, bool end)
@@ -340,7 +358,9 @@ struct reply *h2client_request(struct h2client *c, const struct request *q)
 		h[n++] = nv("authorization", bearer);
 	for (size_t i = 0; i < ARRAY_LEN(q->extra) && q->extra[i].name != NULL; i++)
 		h[n++] = nv(q->extra[i].name, q->extra[i].value);
-	r->id = nghttp2_submit_headers(c->session, q->keep_open || q->body.len > 0 ? 0 : NGHTTP2_FLAG_END_STREAM, -1, NULL, h, n, r);
+	r->id = nghttp2_submit_headers(
+		c->session, q->keep_open || q->body.len > 0 ? 0 : NGHTTP2_FLAG_END_STREAM, -1, NULL,
+		h, n, r);
 	assert_true(r->id > 0);
 	if (q->body.len > 0) {
 		h2client_run(c);

@@ -54,7 +54,7 @@ struct request {
 	const char *method; /* NULL: POST */
 	const char *path;
 	const char *content_type; /* NULL: application/grpc */
-	const char *token;	  /* NULL: DEMO_TOKEN; "": none */
+	const char *token;        /* NULL: DEMO_TOKEN; "": none */
 	struct http_pair extra[4];
 	struct span body;
 	bool keep_open; /* no END_STREAM: h2client_send follows */
