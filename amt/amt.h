@@ -11,18 +11,18 @@
 #include "core/buf.h"
 #include "gateway/gateway.h"
 
-#define AMT_REPLY_MAX	  (1024 * 1024) /* octets of a SOAP answer */
+#define AMT_REPLY_MAX     (1024 * 1024) /* octets of a SOAP answer */
 #define AMT_SELECTORS_MAX 8
 
 /* Why it failed, for people and for typed errors of the API. Valid when a function returned a negative error. */
 struct amt_error {
-	int http_status;   /* 0: no answer */
-	char subcode[64];  /* of a SOAP fault, without prefix: "DestinationUnreachable"; "" none */
-	bool absent;	   /* the fault says that the class, instance or feature is not there */
+	int http_status;  /* 0: no answer */
+	char subcode[64]; /* of a SOAP fault, without prefix: "DestinationUnreachable"; "" none */
+	bool absent;      /* the fault says that the class, instance or feature is not there */
 	bool has_return_value;
-	int64_t return_value; /* of a method that refused: CIM value or PT_STATUS (amt.md A.8) */
+	int64_t return_value;    /* of a method that refused: CIM value or PT_STATUS (amt.md A.8) */
 	uint8_t seen_sha256[32]; /* with -ERR_PIN: the certificate that the device showed */
-	char text[256];	   /* a sentence for people */
+	char text[256];          /* a sentence for people */
 };
 
 /*
@@ -34,17 +34,17 @@ struct amt_error {
 /* ---- power (amt.md B.2) ---- */
 
 enum amt_power_action { /* Redfish's words; what they are in CIM: power.c */
-	AMT_POWER_ON = 1,
-	AMT_POWER_FORCE_OFF,
-	AMT_POWER_CYCLE,
-	AMT_POWER_FORCE_RESTART,
-	AMT_POWER_GRACEFUL_SHUTDOWN,
-	AMT_POWER_GRACEFUL_RESTART,
-	AMT_POWER_SOFT_OFF,
-	AMT_POWER_SLEEP,
-	AMT_POWER_HIBERNATE,
-	AMT_POWER_NMI,
-	AMT_POWER_ACTION_COUNT
+	                AMT_POWER_ON = 1,
+	                AMT_POWER_FORCE_OFF,
+	                AMT_POWER_CYCLE,
+	                AMT_POWER_FORCE_RESTART,
+	                AMT_POWER_GRACEFUL_SHUTDOWN,
+	                AMT_POWER_GRACEFUL_RESTART,
+	                AMT_POWER_SOFT_OFF,
+	                AMT_POWER_SLEEP,
+	                AMT_POWER_HIBERNATE,
+	                AMT_POWER_NMI,
+	                AMT_POWER_ACTION_COUNT
 };
 
 struct amt_power {
@@ -62,8 +62,8 @@ int amt_power_get(struct tunnel *t, struct amt_power *out, struct amt_error *why
  * amt_power_change: does it. Graceful ones, sleep and hibernate only if the device offers them now (unless force): -ERR_UNSUPPORTED otherwise.
  * *before: the state before. 0 when the device accepted the action; the new state follows by amt_power_follow.
  */
-int amt_power_change(struct tunnel *t, enum amt_power_action action, bool force, enum power_state *before,
-		     struct amt_error *why) MUST_CHECK;
+int amt_power_change(struct tunnel *t, enum amt_power_action action, bool force,
+                     enum power_state *before, struct amt_error *why) MUST_CHECK;
 
 /* amt_power_follow: watches the state in a fiber of its own for a minute after a change, so that watchers see off and on. At most one a tunnel. */
 void amt_power_follow(struct tunnel *t);
@@ -90,14 +90,18 @@ struct amt_target {
 };
 
 /* Bodies are XML text of one element (the instance, METHOD_INPUT, METHOD_OUTPUT). out is appended to. -ERR_INVALID: body is not well-formed or resource is no name. */
-int amt_get(struct tunnel *t, const struct amt_target *at, struct buf *out, struct amt_error *why) MUST_CHECK;
-int amt_put(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out, struct amt_error *why) MUST_CHECK;
-int amt_create(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out, struct amt_error *why) MUST_CHECK;
+int amt_get(struct tunnel *t, const struct amt_target *at, struct buf *out,
+            struct amt_error *why) MUST_CHECK;
+int amt_put(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out,
+            struct amt_error *why) MUST_CHECK;
+int amt_create(struct tunnel *t, const struct amt_target *at, struct span body, struct buf *out,
+               struct amt_error *why) MUST_CHECK;
 int amt_delete(struct tunnel *t, const struct amt_target *at, struct amt_error *why) MUST_CHECK;
 
 /* amt_enumerate: item is called for each instance as text, in this fiber; negative ends the enumeration with that error, 1 ends it well. */
 typedef int amt_item_fn(void *arg, struct span item);
-int amt_enumerate(struct tunnel *t, const struct amt_target *at, amt_item_fn *item, void *arg, struct amt_error *why) MUST_CHECK;
+int amt_enumerate(struct tunnel *t, const struct amt_target *at, amt_item_fn *item, void *arg,
+                  struct amt_error *why) MUST_CHECK;
 
 struct amt_invocation {
 	struct amt_target at;
@@ -105,7 +109,8 @@ struct amt_invocation {
 	struct span input; /* the METHOD_INPUT element, empty: an empty one is made */
 };
 /* amt_invoke: the METHOD_OUTPUT element; why->has_return_value / return_value are set on success, too (0 or not: raw callers judge). */
-int amt_invoke(struct tunnel *t, const struct amt_invocation *call, struct buf *out, struct amt_error *why) MUST_CHECK;
+int amt_invoke(struct tunnel *t, const struct amt_invocation *call, struct buf *out,
+               struct amt_error *why) MUST_CHECK;
 
 /* ---- certificate pinning of 16993 ---- */
 

@@ -16,20 +16,18 @@
 #define SOCKET_RCVBUF 32768 /* CIRA carries small messages; bounds kernel memory of silent peers */
 #define SOCKET_SNDBUF 65536
 
-/* An accepted descriptor on its way to its worker. Bounded by max_handshakes. */
+/* An arrival in the mailbox of its worker. Bounded by max_handshakes. */
 struct handover {
 	struct task task;
 	struct worker *w;
-	const struct cira_listener *l;
-	struct addr peer;
-	int fd;
+	struct arrival arrival;
 };
 
 static void handover_run(struct task *task)
 {
 	struct handover *h = container_of(task, struct handover, task);
 
-	tunnel_accept(h->w, h->fd, &h->peer, h->l);
+	tunnel_accept(h->w, &h->arrival);
 	free(h);
 }
 
@@ -68,31 +66,60 @@ static const char *admission(struct gateway *g, const struct cira_listener *l,
 	return NULL;
 }
 
-static void accepted(void *user, int fd, const struct addr *peer)
+/*
+ * While there is room, anybody may have it. Once half of it is taken, one source may hold only a part, so that half-open connections from
+ * one place do not shut others out. Behind a load balancer sources are not known yet.
+ */
+static bool take_share(struct gateway *g, const struct cira_listener *l, const struct arrival *a)
 {
-	const struct cira_listener *l = user;
-	struct gateway *g = l->g;
-	const char *no = admission(g, l, peer, loop_now_ms(loop_current()));
-	struct handover *h = no == NULL ? malloc(sizeof(*h)) : NULL;
+	const struct gateway_config *c = g->accept_config;
+	bool pressed = atomic_load(&g->handshakes) >= c->max_handshakes / 2;
+	bool limited = pressed && !acceptor_wants_proxy(l, &a->peer);
 
-	gw_count(GW_ACCEPTED);
+	if (inflight_take(&g->inflight, a->source, limited ? c->max_handshakes_source : UINT32_MAX))
+		return true;
+	gw_count(GW_REFUSED_SOURCE);
+	return false;
+}
+
+static void hand_over(struct gateway *g, const struct arrival *a)
+{
+	struct handover *h = malloc(sizeof(*h));
+
 	if (h == NULL) {
-		close(fd);
-		if (no != NULL)
-			attempt_refused(g, peer, no);
+		inflight_release(&g->inflight, a->source);
+		close(a->fd);
 		return;
 	}
-	*h = (struct handover){.task = {.run = handover_run},
-	                       .w = least_loaded(g),
-	                       .l = l,
-	                       .peer = *peer,
-	                       .fd = fd};
+	*h = (struct handover){.task = {.run = handover_run}, .w = least_loaded(g), .arrival = *a};
 	atomic_fetch_add(&h->w->load, 1);
 	atomic_fetch_add(&g->tunnels, 1);
 	if (atomic_fetch_add(&g->handshakes, 1) + 1 >= g->accept_config->max_handshakes &&
 	    !g->listeners_paused)
 		pause_listeners(g, true);
-	loop_post(h->w->loop, &h->task);
+	if (!loop_post(h->w->loop, &h->task)) { /* that worker has ended: so does the process */
+		close(a->fd);
+		free(h);
+	}
+}
+
+static void accepted(void *user, int fd, const struct addr *peer)
+{
+	const struct cira_listener *l = user;
+	struct gateway *g = l->g;
+	const struct arrival a = {.l = l, .peer = *peer, .source = inflight_source(peer), .fd = fd};
+	const char *no = admission(g, l, peer, loop_now_ms(loop_current()));
+
+	gw_count(GW_ACCEPTED);
+	if (no == NULL && !take_share(g, l, &a))
+		no = "refused for now: too many connections from this address are being set up at "
+		     "once";
+	if (no == NULL) {
+		hand_over(g, &a);
+		return;
+	}
+	close(fd);
+	attempt_refused(g, peer, no);
 }
 
 /* ---- on the accepting loop ---- */
@@ -150,10 +177,12 @@ void acceptor_refresh(struct gateway *g)
 		loop_post(g->workers[0].loop, &g->resume);
 }
 
-void acceptor_finished(struct gateway *g)
+void acceptor_finished(struct gateway *g, uint64_t source)
 {
 	struct gateway_config *c;
 	unsigned left = atomic_fetch_sub(&g->handshakes, 1) - 1;
+
+	inflight_release(&g->inflight, source);
 
 	/* Only worth a message when the limit had been near; the accepting loop decides. */
 	c = config_get(g);

@@ -285,8 +285,8 @@ ssize_t channel_write_some(struct channel *c, struct span s)
 		return c->err;
 	if (c->apf == NULL || c->eof)
 		return -ERR_CLOSED;
-	if (conn_queued(c->t->conn) > CHANNEL_QUEUE_HIGH)
-		return 0;
+	if (conn_congested(c->t->conn))
+		return 0; /* drained comes, and wakes all channels */
 	n = apf_channel_send(c->apf, s, loop_now_ms(c->t->w->loop));
 	tunnel_rearm(c->t);
 	return (ssize_t)n;

@@ -7,6 +7,10 @@
 
 #include <stdlib.h>
 
+/* Of the handshakes that run at once, one source may hold this part: a site behind NAT is one source, and so is an attacker. */
+#define SOURCE_SHARE 4
+#define SOURCE_MIN   16
+
 /* The operator's own certificate, or the one from our root. */
 static int load_certificate(const struct settings *s, const char *data_dir, struct buf *cert,
                             struct buf *key, struct buf *why)
@@ -81,6 +85,7 @@ struct gateway_config *config_make(const struct settings *s, const char *data_di
 	c->limits.channels_max = CHANNEL_SLOTS;
 	c->max_tunnels = (uint32_t)s->cira.max_tunnels;
 	c->max_handshakes = (uint32_t)s->cira.max_handshakes;
+	c->max_handshakes_source = MAX(c->max_handshakes / SOURCE_SHARE, (uint32_t)SOURCE_MIN);
 	if (make_contexts(c, s, data_dir, why) == 0)
 		return c;
 	config_put(c);

@@ -11,6 +11,7 @@
 #include "core/slot.h"
 #include "gateway/attempts.h"
 #include "gateway/gateway.h"
+#include "gateway/inflight.h"
 #include "gateway/registry.h"
 #include "gateway/settings.h"
 #include "wire/apf_channel.h"
@@ -24,10 +25,8 @@
 #define CHANNEL_SLOTS       6  /* of the firmware's eight (apf.md 10) */
 #define CHANNEL_WAITING_MAX 64 /* openers in line, a tunnel */
 #define TUNNEL_QUEUE_MAX    (1024 * 1024)
-#define CHANNEL_QUEUE_HIGH \
-	(256 * 1024) /* octets queued to the connection at which channels stop taking more */
-#define TUNNEL_FLUSH_MS 2000  /* apf.md 7.1 T_CLOSING */
-#define READY_WAIT_MS   15000 /* how long an operation waits for a tunnel that has just connected */
+#define TUNNEL_FLUSH_MS     2000 /* apf.md 7.1 T_CLOSING */
+#define READY_WAIT_MS       15000 /* how long an operation waits for a tunnel that has just connected */
 
 enum tunnel_state {
 	TUNNEL_TLS,   /* connection is being set up */
@@ -45,6 +44,7 @@ struct tunnel_waiter {
 struct tunnel {
 	struct worker *w;
 	uint64_t handle;   /* in w->tunnels */
+	uint64_t source;   /* inflight_source, until TLS is done */
 	struct conn *conn; /* NULL once closed */
 	struct gateway_config *config;
 	struct apf_session apf;
@@ -95,6 +95,7 @@ struct gateway_config {
 	struct tls_ctx *modern, *legacy;
 	struct apf_limits limits;
 	uint32_t max_tunnels, max_handshakes;
+	uint32_t max_handshakes_source; /* of one source */
 };
 
 struct gateway {
@@ -115,6 +116,7 @@ struct gateway {
 	struct cira_listener listeners[LISTENERS_MAX];
 	size_t listeners_len;
 	atomic_uint tunnels, handshakes;
+	struct inflight inflight; /* handshakes, by source */
 	atomic_bool draining;
 	bool listeners_paused;                /* accepting loop only */
 	struct gateway_config *accept_config; /* accepting loop only */
@@ -137,8 +139,15 @@ struct channel {
 };
 
 /* tunnel.c */
-void tunnel_accept(struct worker *w, int fd, const struct addr *peer,
-                   const struct cira_listener *l);
+/* An accepted connection on its way to a worker. */
+struct arrival {
+	const struct cira_listener *l;
+	struct addr peer;
+	uint64_t source; /* inflight_source of the socket's peer */
+	int fd;
+};
+/* tunnel_accept: makes a tunnel of it; the descriptor is taken over in any case. Worker's thread. */
+void tunnel_accept(struct worker *w, const struct arrival *a);
 struct tunnel *tunnel_by_handle(struct worker *w, uint64_t handle);
 /* tunnel_close: DISCONNECT with the APF code (0: none), flush, close. Harmless when closing already. */
 void tunnel_close(struct tunnel *t, uint32_t disconnect_code, const char *why);
@@ -171,7 +180,7 @@ void config_put(struct gateway_config *c);
 /* acceptor.c */
 int acceptor_open(struct gateway *g, struct buf *why) MUST_CHECK;
 /* acceptor_finished: a connection is no longer on its way in (its handshake ended, either way). Any thread. */
-void acceptor_finished(struct gateway *g);
+void acceptor_finished(struct gateway *g, uint64_t source);
 /* acceptor_stop: no more connections. Any thread. */
 void acceptor_stop(struct gateway *g);
 void acceptor_start(struct gateway *g);
@@ -208,6 +217,7 @@ enum gw_count {
 	GW_ACCEPTED,
 	GW_REFUSED_BACKOFF,
 	GW_REFUSED_LIMIT,
+	GW_REFUSED_SOURCE,
 	GW_TLS_OK,
 	GW_TLS_FAILED,
 	GW_AUTH_OK,

@@ -11,6 +11,8 @@ static const struct {
                                 "Connections refused before authentication.", "reason=backoff"},
 	[GW_REFUSED_LIMIT] = {"causeway_cira_refused_total",
                               "Connections refused before authentication.", "reason=limit"},
+	[GW_REFUSED_SOURCE] = {"causeway_cira_refused_total",
+                               "Connections refused before authentication.", "reason=source_limit"},
 	[GW_TLS_OK] = {"causeway_cira_tls_handshakes_total", "TLS handshakes on the CIRA ports.",
                        "result=ok"},
 	[GW_TLS_FAILED] = {"causeway_cira_tls_handshakes_total",

@@ -7,7 +7,7 @@
 
 static const char help[] =
 	"Usage: causewayd [--config FILE] [--data DIR] [--check | --print-config | --restore "
-        "BACKUP | --rotate-key]\n"
+	"BACKUP | --rotate-key]\n"
 	"\n"
 	"Holds the CIRA tunnels of Intel AMT devices and serves the management API.\n"
 	"\n"
@@ -16,18 +16,18 @@ static const char help[] =
 	"      --check         check configuration, kernel and store, print findings, and exit\n"
 	"      --print-config  print every configuration key with its default and meaning\n"
 	"      --restore FILE  put a backup into an empty DIR (the sealing key has to be restored "
-        "beside it)\n"
+	"beside it)\n"
 	"      --rotate-key    make a new sealing key, seal every secret anew, and exit (the "
-        "daemon must not run)\n"
+	"daemon must not run)\n"
 	"  -V, --version       print the version\n"
 	"  -h, --help          print this\n"
 	"\n"
 	"First start makes DIR/root.crt (give it to devices) and DIR/admin.token (for 'causeway "
-        "--data DIR ...').\n"
+	"--data DIR ...').\n"
 	"Signals: HUP reads configuration and certificates again, TERM and INT stop (a second one "
-        "at once).\n"
+	"at once).\n"
 	"Exit status: 0 stopped, 1 failed, 2 usage, 78 configuration, kernel or data need "
-        "attention (the message says what).\n";
+	"attention (the message says what).\n";
 
 enum { OPT_CHECK = 256, OPT_PRINT_CONFIG, OPT_RESTORE, OPT_ROTATE_KEY };
 

@@ -7,13 +7,13 @@
 #define PAGE_MAX 4096
 
 static const char page[] = "<!doctype html><html lang=\"en\"><head><meta "
-                           "charset=\"utf-8\"><title>Causeway CIRA port</title></head><body>"
+			   "charset=\"utf-8\"><title>Causeway CIRA port</title></head><body>"
 			   "<h1>This port works</h1>"
 			   "<p>It is the CIRA port of a Causeway gateway: Intel AMT devices dial "
-                           "in here and hold a tunnel open. "
+			   "in here and hold a tunnel open. "
 			   "There is nothing for a browser to do here.</p>"
 			   "<p>To manage devices use the <code>causeway</code> command line or the "
-                           "API port. If a device does not connect, ask "
+			   "API port. If a device does not connect, ask "
 			   "<code>causeway device why</code>.</p></body></html>\n";
 
 void page_answer(struct tunnel *t, struct span first)

@@ -60,10 +60,10 @@ static void group_device(struct registry *r, const struct guid *guid, const stru
 	out->verdict = AUTH_POLICY;
 	if (guid_is_placeholder(guid))
 		out->detail = "the GUID is a vendor's placeholder that many machines share: set "
-		              "the SMBIOS UUID, or give the device credentials of its own";
+			      "the SMBIOS UUID, or give the device credentials of its own";
 	else if (g->enroll == ENROLL_REJECT)
 		out->detail = "the group does not accept unknown devices (enroll: reject); add the "
-		              "device or change the group's policy";
+			      "device or change the group's policy";
 	else if (free_key.instance == GUID_INSTANCES_MAX)
 		out->detail =
 			"too many devices claim this GUID already; delete those that are gone";
@@ -125,6 +125,6 @@ void registry_authenticate_cert(struct registry *r, const struct guid *guid, con
 		known(d, out);
 	else
 		out->detail = "no device with this GUID is known; enrol it with a group's user and "
-		              "password first";
+			      "password first";
 	pthread_rwlock_unlock(&r->lock);
 }

@@ -65,7 +65,7 @@ static const struct conf_field fields[] = {
          .max = 60 * MINUTE, .help = "How often a device shall show that it is alive."},
 	{"cira.max_tunnels", CONF_INT, AT(cira.max_tunnels), .value = "100000", .min = 1,
          .max = 4000000, .help = "Most tunnels held at once; further devices are turned away."},
-	{"cira.max_handshakes", CONF_INT, AT(cira.max_handshakes), .value = "256", .min = 1,
+	{"cira.max_handshakes", CONF_INT, AT(cira.max_handshakes), .value = "1024", .min = 1,
          .max = 65536,
          .help = "Most TLS handshakes at once; further connections wait in the kernel."},
 	{"cira.auth_timeout", CONF_DURATION, AT(cira.auth_timeout_ms), .value = "30s",

@@ -170,7 +170,7 @@ static void tunnel_on_ready(struct conn *c)
 {
 	struct tunnel *t = conn_user(c);
 
-	acceptor_finished(t->w->g);
+	acceptor_finished(t->w->g, t->source);
 	gw_count(GW_TLS_OK);
 	t->state = TUNNEL_SNIFF;
 	attempt_reach(t, ATTEMPT_HELLO,
@@ -247,7 +247,7 @@ static void tunnel_handshake_failed(struct tunnel *t, struct conn *c, int err)
 {
 	const char *said = conn_tls(c) != NULL ? tls_error(conn_tls(c)) : "";
 
-	acceptor_finished(t->w->g);
+	acceptor_finished(t->w->g, t->source);
 	gw_count(GW_TLS_FAILED);
 	if (conn_end_stage(c) == CONN_PROXY)
 		attempt_reach(
@@ -400,46 +400,47 @@ static const struct apf_session_ops session_ops = {
 /* ---- making one ---- */
 
 /* Gives back what acceptor.c counted when no tunnel came of it. */
-static void accept_undo(struct worker *w)
+static void accept_undo(struct worker *w, uint64_t source)
 {
 	atomic_fetch_sub(&w->g->tunnels, 1);
 	atomic_fetch_sub(&w->load, 1);
-	acceptor_finished(w->g);
+	acceptor_finished(w->g, source);
 }
 
-void tunnel_accept(struct worker *w, int fd, const struct addr *peer, const struct cira_listener *l)
+void tunnel_accept(struct worker *w, const struct arrival *a)
 {
 	uint64_t handle;
 	struct tunnel *t = slot_alloc(&w->tunnels, &handle);
 	struct conn_opts opts = {
 		.ops = &tunnel_conn_ops,
 		.user = t,
-		.preface = acceptor_wants_proxy(l, peer) ? acceptor_proxy_preface : NULL,
+		.preface = acceptor_wants_proxy(a->l, &a->peer) ? acceptor_proxy_preface : NULL,
 		.send_limit = TUNNEL_QUEUE_MAX,
 	};
 
 	if (t == NULL) {
 		gw_count(GW_REFUSED_LIMIT);
-		close(fd);
-		accept_undo(w);
+		close(a->fd);
+		accept_undo(w, a->source);
 		return;
 	}
 	t->w = w;
 	t->handle = handle;
+	t->source = a->source;
 	t->refs = 1;
 	t->waiters_tail = &t->waiters;
 	t->timer.fire = tunnel_tick;
-	t->attempt = attempt_begin(peer);
+	t->attempt = attempt_begin(&a->peer);
 	t->config = config_get(w->g);
 	opts.handshake_ms = t->config->limits.handshake_ms;
-	opts.tls = l->profile == TLS_LEGACY ? t->config->legacy : t->config->modern;
-	t->conn = conn_accept(w->loop, fd, peer, &opts);
+	opts.tls = a->l->profile == TLS_LEGACY ? t->config->legacy : t->config->modern;
+	t->conn = conn_accept(w->loop, a->fd, &a->peer, &opts);
 	if (t->conn != NULL)
 		return;
 	attempt_finish(t);
 	config_put(t->config);
 	ASSERT(slot_free(&w->tunnels, handle) == 0);
-	accept_undo(w);
+	accept_undo(w, a->source);
 }
 
 /* ---- what operations ask ---- */
