@@ -49,7 +49,7 @@ static void test_defaults(void **state)
 	assert_string_equal(s.cira.cert, "");
 	assert_int_equal(s.cira.keepalive_ms, 30000);
 	assert_int_equal(s.cira.max_tunnels, 100000);
-	assert_int_equal(s.cira.max_handshakes, 256);
+	assert_int_equal(s.cira.max_handshakes, 1024);
 	assert_int_equal(s.cira.auth_timeout_ms, 30000);
 	assert_int_equal(s.cira.profile, TLS_MODERN);
 	assert_int_equal(s.api.max_connections, 1000);
