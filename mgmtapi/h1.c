@@ -15,7 +15,7 @@
 
 static const char page[] = "This is the management API of a Causeway gateway.\n"
 			   "It speaks gRPC (HTTP/2) and Connect (POST /causeway.v1.SERVICE/METHOD "
-                           "with JSON), and server reflection.\n";
+			   "with JSON), and server reflection.\n";
 
 struct h1 {
 	struct http_stream base; /* first */
@@ -279,7 +279,7 @@ int h1_output(struct h1 *h, struct buf *out, uint64_t now_ms)
 
 struct h1 *h1_new(const struct h1_opts *opts, uint64_t now_ms)
 {
-	struct http1_limits limits = {RPC_HEAD_MAX, RPC_PATH_MAX * 4, 64,
+	struct http1_limits limits = {RPC_HEAD_MAX, 4u * RPC_PATH_MAX, 64,
 	                              opts->env->message_max + 5};
 	struct h1 *h = calloc(1, sizeof(*h));
 
@@ -290,7 +290,7 @@ struct h1 *h1_new(const struct h1_opts *opts, uint64_t now_ms)
 	h->opts.peer.trailers = false;
 	h->since_ms = now_ms;
 	http1_init_request(&h->parser, &limits);
-	buf_init(&h->out, opts->env->message_max * 2 + 2 * RPC_SEND_QUEUE_MAX);
+	buf_init(&h->out, 2 * opts->env->message_max + (size_t)2 * RPC_SEND_QUEUE_MAX);
 	buf_init(&h->rest, H1_REST_MAX);
 	return h;
 }

@@ -124,6 +124,8 @@ static void put_double(struct buf *out, double v, int digits)
 		buf_put_str(out, "\"NaN\"");
 	else if (isinf(v))
 		buf_put_str(out, v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+	else if (v == 0 && signbit(v))
+		buf_put_str(out, "-0.0"); /* as an integer it would lose its sign */
 	else
 		buf_printf(out, "%.*g", digits, v);
 }
