@@ -34,8 +34,8 @@ void *call_alloc(struct call *c, size_t n)
 
 char *call_strdup(struct call *c, const char *s)
 {
-	size_t n = strlen(s);
-	char *p = call_alloc(c, n + 1);
+	size_t n = strlen(s) + 1;
+	char *p = call_alloc(c, n);
 
 	if (p != NULL)
 		memcpy(p, s, n);

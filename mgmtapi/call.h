@@ -48,9 +48,9 @@ enum call_code {
 /* call_code_name: "NOT_FOUND". Static string; "UNKNOWN" for a number that is none. */
 const char *call_code_name(int code);
 
-#define CALL_MESSAGE_MAX    1024               /* octets of an error's message */
-#define CALL_HINT_MAX       512                /* octets of its hint */
-#define CALL_ARENA_MAX      (32 * 1024 * 1024) /* what a call may unpack and allocate in all */
+#define CALL_MESSAGE_MAX    1024     /* octets of an error's message */
+#define CALL_HINT_MAX       512      /* octets of its hint */
+#define CALL_ARENA_MAX      33554432 /* what a call may unpack and allocate in all */
 #define CALL_REQUEST_ID_MAX 63
 
 #define PRINCIPAL_NAME_MAX   96

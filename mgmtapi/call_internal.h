@@ -15,17 +15,17 @@
 #include "mgmtapi/authn.h"
 #include "mgmtapi/dispatch.h"
 
-#define RPC_HEAD_MAX       8192              /* octets of request header values that are kept */
-#define RPC_MESSAGE_MAX    (4 * 1024 * 1024) /* default limit of one message, both ways */
-#define RPC_SEND_QUEUE_MAX (256 * 1024)      /* a handler waits while so much is queued */
+#define RPC_HEAD_MAX       8192    /* octets of request header values that are kept */
+#define RPC_MESSAGE_MAX    4194304 /* default limit of one message, both ways */
+#define RPC_SEND_QUEUE_MAX 262144  /* a handler waits while so much is queued */
 #define RPC_BUFFERED_MAX \
-	(256 * 1024 * 1024) /* default limit of requests held in memory, all calls of the server */
-#define RPC_CALLS_MAX       4096        /* default limit of calls under way, all connections */
-#define RPC_STATUS_MAX      (16 * 1024) /* octets of a status's texts */
-#define RPC_UPLOAD_MS       60000       /* a request must be complete by then */
+	268435456 /* default limit of requests held in memory, all calls of the server */
+#define RPC_CALLS_MAX       4096  /* default limit of calls under way, all connections */
+#define RPC_STATUS_MAX      16384 /* octets of a status's texts */
+#define RPC_UPLOAD_MS       60000 /* a request must be complete by then */
 #define RPC_STATUS_INFO_MAX 8
 #define RPC_PATH_MAX        256
-#define RPC_IN_EXTRA        (2 * 1024 * 1024) /* of a stream, beyond one message: the window and a frame */
+#define RPC_IN_EXTRA        2097152 /* of a stream, beyond one message: the window and a frame */
 
 /* What runs handlers; call_exec_fibers on a loop, something simpler in tests. */
 struct call_exec {

@@ -11,7 +11,7 @@
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/json.h"
 
-#define ERROR_TEXT_MAX     (16 * 1024)
+#define ERROR_TEXT_MAX     16384
 #define TIMEOUT_DIGITS_MAX 10 /* Connect-Timeout-Ms */
 #define FLAG_END_STREAM    0x02
 

@@ -11,8 +11,8 @@
 #include "mgmtapi/h2.h"
 #include "mgmtapi/mgmtapi.h"
 
-#define FRONT_SEND_LIMIT (256 * 1024)
-#define FRONT_FIRST_MAX  (64 * 1024) /* what one delivery of a connection can bring */
+#define FRONT_SEND_LIMIT 262144
+#define FRONT_FIRST_MAX  65536 /* what one delivery of a connection can bring */
 #define FRONT_TICK_MS    1000
 #define FRONT_FLUSH_MS   5000
 #define FRONT_DETECT_MS  30000

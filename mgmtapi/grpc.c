@@ -90,7 +90,7 @@ void grpc_finish(struct call *c)
 
 	buf_init(&message, MESSAGE_TEXT_MAX);
 	buf_init(&status, STATUS_MAX);
-	buf_init(&text, STATUS_MAX * 2);
+	buf_init(&text, (size_t)STATUS_MAX * 2);
 	if (c->code == CALL_OK && c->have_response) {
 		grpc_send_head(c);
 		rpc_put_envelope(c, 0, buf_span(&c->response));

@@ -11,7 +11,7 @@
 	(64 *       \
 	 1024) /* input that waits for the present answer (pipelining); more closes the connection */
 #define H1_IDLE_MS    90000 /* between requests, and for a head to come */
-#define H1_OUTPUT_MAX (64 * 1024)
+#define H1_OUTPUT_MAX 65536
 
 struct h1;
 

@@ -17,7 +17,7 @@
 #define SHUTDOWN_MS 1000 /* between the notice and the final GOAWAY: more than a round trip */
 #define AGE_JITTER \
 	8 /* ages differ by up to an eighth, so that clients do not come back all at once */
-#define OUT_COMPACT (64 * 1024)
+#define OUT_COMPACT 65536
 
 struct h2_stream {
 	struct http_stream base; /* first */
@@ -221,8 +221,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	s->h = h;
 	s->id = frame->hd.stream_id;
 	rpc_head_init(&s->head);
-	buf_init(&s->out, h->opts.env->message_max + 2 * RPC_SEND_QUEUE_MAX);
-	buf_init(&s->trailers, 2 * RPC_HEAD_MAX);
+	buf_init(&s->out, h->opts.env->message_max + (size_t)2 * RPC_SEND_QUEUE_MAX);
+	buf_init(&s->trailers, (size_t)2 * RPC_HEAD_MAX);
 	s->next = h->streams;
 	if (s->next != NULL)
 		s->next->prev = s;
@@ -311,7 +311,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	return 0;
 }
 
-static void free_stream(struct h2_stream *s)
+static void unlink_stream(struct h2_stream *s)
 {
 	struct h2 *h = s->h;
 
@@ -323,8 +323,13 @@ static void free_stream(struct h2_stream *s)
 		s->next->prev = s->prev;
 	h->streams_len--;
 	h->idle_ms = h->now_ms;
+}
+
+/* The stream is off the list. */
+static void free_stream(struct h2_stream *s)
+{
 	if (s->base.call != NULL)
-		rpc_gone(s->base.call, h->now_ms);
+		rpc_gone(s->base.call, s->h->now_ms);
 	rpc_head_free(&s->head);
 	buf_free(&s->out);
 	buf_free(&s->trailers);
@@ -340,6 +345,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 	if (s == NULL)
 		return 0;
 	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
+	unlink_stream(s);
 	free_stream(s);
 	return 0;
 }
@@ -419,8 +425,10 @@ void h2_free(struct h2 *h)
 {
 	if (h == NULL)
 		return;
-	while (h->streams != NULL)
-		free_stream(h->streams);
+	for (struct h2_stream *s = h->streams, *next; s != NULL; s = next) {
+		next = s->next;
+		free_stream(s);
+	}
 	nghttp2_session_del(h->session);
 	free(h);
 }

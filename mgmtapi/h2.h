@@ -7,8 +7,8 @@
 #include "mgmtapi/call_internal.h"
 
 #define H2_STREAMS_MAX       200
-#define H2_STREAM_WINDOW     (1024 * 1024)
-#define H2_CONN_WINDOW       (16 * 1024 * 1024)
+#define H2_STREAM_WINDOW     1048576
+#define H2_CONN_WINDOW       16777216
 #define H2_HEADER_LIST_MAX   8192 /* octets, 32 a field included (RFC 9113 6.5.2) */
 #define H2_RESET_BURST       100  /* streams a client may reset ... */
 #define H2_RESET_RATE        20   /* ... and how many it gets back a second */
@@ -19,9 +19,9 @@
 #define H2_PINGS_MS          10000
 #define H2_PING_IDLE_MS      45000 /* silence after which we ask */
 #define H2_PING_WAIT_MS      20000
-#define H2_IDLE_MS           (15 * 60 * 1000) /* without a stream: closed */
-#define H2_AGE_MS            (60 * 60 * 1000) /* then GOAWAY; streams may finish */
-#define H2_OUTPUT_MAX        (64 * 1024)      /* gathered in one write */
+#define H2_IDLE_MS           900000  /* without a stream: closed */
+#define H2_AGE_MS            3600000 /* then GOAWAY; streams may finish */
+#define H2_OUTPUT_MAX        65536   /* gathered in one write */
 #define H2_PREFACE           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 struct h2;

@@ -10,9 +10,9 @@
 
 #include "core/buf.h"
 
-#define PBJSON_DEPTH_MAX    32 /* nesting of arrays and objects in a text that is read */
-#define PBJSON_TEXT_MAX     (16 * 1024 * 1024) /* octets of a text that is read */
-#define PBJSON_REPEATED_MAX 1000000            /* elements of one array that is read */
+#define PBJSON_DEPTH_MAX    32       /* nesting of arrays and objects in a text that is read */
+#define PBJSON_TEXT_MAX     16777216 /* octets of a text that is read */
+#define PBJSON_REPEATED_MAX 1000000  /* elements of one array that is read */
 
 struct pbjson_opts {
 	bool emit_defaults;  /* print fields that have their default value too */
