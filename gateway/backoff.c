@@ -8,42 +8,36 @@
 
 #include <string.h>
 
-#define HOST_KEY_LEN 16
+#define SOURCE_KEY_LEN 8
+#define PAIR_KEY_LEN   (SOURCE_KEY_LEN + 16)
 
-static size_t host_key(const struct addr *source, uint8_t key[HOST_KEY_LEN + 16])
+static struct span source_key(const struct addr *source, uint8_t key[PAIR_KEY_LEN])
 {
-	char text[ADDR_TEXT_MAX];
-	uint64_t h;
+	uint64_t h = inflight_source(source);
 
-	addr_format_host(source, text);
-	h = map_hash(span_str(text));
-	memset(key, 0, HOST_KEY_LEN);
-	memcpy(key, &h, sizeof(h));
-	memcpy(key + sizeof(h), text, MIN(strlen(text), HOST_KEY_LEN - sizeof(h)));
-	return HOST_KEY_LEN;
+	memcpy(key, &h, SOURCE_KEY_LEN);
+	return span_of(key, SOURCE_KEY_LEN);
 }
 
 static struct span pair_key(const struct addr *source, const struct guid *guid,
-                            uint8_t key[HOST_KEY_LEN + 16])
+                            uint8_t key[PAIR_KEY_LEN])
 {
-	size_t n = host_key(source, key);
-
-	memcpy(key + n, guid->b, 16);
-	return span_of(key, n + 16);
+	(void)source_key(source, key);
+	memcpy(key + SOURCE_KEY_LEN, guid->b, 16);
+	return span_of(key, PAIR_KEY_LEN);
 }
 
 uint32_t backoff_of_source(struct gateway *g, const struct addr *source, uint64_t now_ms)
 {
-	uint8_t key[HOST_KEY_LEN + 16];
-	size_t n = host_key(source, key);
+	uint8_t key[PAIR_KEY_LEN];
 
-	return backoff_wait_ms(&g->backoff_source, span_of(key, n), now_ms);
+	return backoff_wait_ms(&g->backoff_source, source_key(source, key), now_ms);
 }
 
 uint32_t backoff_of_pair(struct gateway *g, const struct addr *source, const struct guid *guid,
                          uint64_t now_ms)
 {
-	uint8_t key[HOST_KEY_LEN + 16];
+	uint8_t key[PAIR_KEY_LEN];
 
 	return backoff_wait_ms(&g->backoff_pair, pair_key(source, guid, key), now_ms);
 }
@@ -52,18 +46,16 @@ void backoff_failed(struct gateway *g, const struct addr *source, const struct g
                     uint64_t now_ms)
 {
 	static const struct bucket_rate allowed = {.rate_per_s = 1, .burst = BACKOFF_SOURCE_FAILS};
-	uint8_t key[HOST_KEY_LEN + 16];
-	size_t n;
+	uint8_t key[PAIR_KEY_LEN];
 
 	(void)backoff_fail(&g->backoff_pair, pair_key(source, guid, key), now_ms);
-	n = host_key(source, key);
-	if (!bucket_take(&g->source_fails, span_of(key, n), &allowed, now_ms))
-		(void)backoff_fail(&g->backoff_source, span_of(key, n), now_ms);
+	if (!bucket_take(&g->source_fails, source_key(source, key), &allowed, now_ms))
+		(void)backoff_fail(&g->backoff_source, source_key(source, key), now_ms);
 }
 
 void backoff_succeeded(struct gateway *g, const struct addr *source, const struct guid *guid)
 {
-	uint8_t key[HOST_KEY_LEN + 16];
+	uint8_t key[PAIR_KEY_LEN];
 
 	backoff_ok(&g->backoff_pair, pair_key(source, guid, key));
 }
