@@ -141,7 +141,7 @@ void tunnel_rearm(struct tunnel *t)
 {
 	uint64_t at;
 
-	if (!t->apf_made || t->state != TUNNEL_APF)
+	if (!t->apf_made || (t->state != TUNNEL_APF && t->state != TUNNEL_SNIFF))
 		return;
 	at = apf_session_deadline(&t->apf);
 	if (at == UINT64_MAX)
@@ -156,7 +156,7 @@ static void tunnel_tick(struct timer *timer)
 {
 	struct tunnel *t = container_of(timer, struct tunnel, timer);
 
-	if (t->state != TUNNEL_APF)
+	if (t->state != TUNNEL_APF && t->state != TUNNEL_SNIFF) /* who says nothing after TLS has to go, too */
 		return;
 	if (apf_session_tick(&t->apf, loop_now_ms(t->w->loop)) != 0)
 		tunnel_session_ended(t);
