@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/uring_caps.h"
 
 #define EXIT_NOT_HELD  1
 #define EXIT_VIOLATION 3
@@ -216,6 +217,23 @@ static void free_all(struct fleet *f)
 	free(f->workers);
 }
 
+/* Says what blocks io_uring, as the gateway does. */
+static int check_kernel(const struct fleet *f)
+{
+	struct uring_caps caps;
+	struct buf why;
+	int err;
+
+	if (f->servers_len == 0)
+		return 0; /* nothing but names is wanted */
+	buf_init(&why, 1024);
+	err = uring_probe(&caps, &why);
+	if (err != 0)
+		fprintf(stderr, "causeway-fleet: %s\n", buf_cstr(&why));
+	buf_free(&why);
+	return err;
+}
+
 int fleet_run(struct fleet *f)
 {
 	sigset_t signals;
@@ -227,7 +245,9 @@ int fleet_run(struct fleet *f)
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	pthread_mutex_init(&f->certs_lock, NULL);
-	err = tls_global_init();
+	err = check_kernel(f);
+	if (err == 0)
+		err = tls_global_init();
 	for (size_t i = 0; err == 0 && i < f->profiles_len; i++)
 		err = make_tls(f, &f->profiles[i]);
 	if (err == 0)
