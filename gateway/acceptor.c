@@ -76,7 +76,7 @@ static bool take_share(struct gateway *g, const struct cira_listener *l, const s
 	bool pressed = atomic_load(&g->handshakes) >= c->max_handshakes / 2;
 	bool limited = pressed && !acceptor_wants_proxy(l, &a->peer);
 
-	if (inflight_take(&g->inflight, a->source, limited ? c->max_handshakes_source : UINT32_MAX))
+	if (arrivals_take(&g->arrivals, a->source, limited ? c->max_handshakes_source : UINT32_MAX))
 		return true;
 	gw_count(GW_REFUSED_SOURCE);
 	return false;
@@ -87,7 +87,7 @@ static void hand_over(struct gateway *g, const struct arrival *a)
 	struct handover *h = malloc(sizeof(*h));
 
 	if (h == NULL) {
-		inflight_release(&g->inflight, a->source);
+		arrivals_release(&g->arrivals, a->source);
 		close(a->fd);
 		return;
 	}
@@ -107,7 +107,7 @@ static void accepted(void *user, int fd, const struct addr *peer)
 {
 	const struct cira_listener *l = user;
 	struct gateway *g = l->g;
-	const struct arrival a = {.l = l, .peer = *peer, .source = inflight_source(peer), .fd = fd};
+	const struct arrival a = {.l = l, .peer = *peer, .source = arrivals_source(peer), .fd = fd};
 	const char *no = admission(g, l, peer, loop_now_ms(loop_current()));
 
 	gw_count(GW_ACCEPTED);
@@ -182,7 +182,7 @@ void acceptor_finished(struct gateway *g, uint64_t source)
 	struct gateway_config *c;
 	unsigned left = atomic_fetch_sub(&g->handshakes, 1) - 1;
 
-	inflight_release(&g->inflight, source);
+	arrivals_release(&g->arrivals, source);
 
 	/* Only worth a message when the limit had been near; the accepting loop decides. */
 	c = config_get(g);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define BACKOFF_KEYS_MAX     65536
-#define INFLIGHT_SOURCES_MAX 65536
+#define ARRIVALS_SOURCES_MAX 65536
 
 /* APF code of a server that goes away (apf.md 5.15). */
 #define DISCONNECT_BY_APPLICATION 11
@@ -57,7 +57,7 @@ struct gateway *gateway_new(const struct gateway_opts *opts, struct buf *why)
 	bucket_table_init(&g->backoff_source, BACKOFF_KEYS_MAX);
 	bucket_table_init(&g->backoff_pair, BACKOFF_KEYS_MAX);
 	bucket_table_init(&g->source_fails, BACKOFF_KEYS_MAX);
-	inflight_init(&g->inflight, INFLIGHT_SOURCES_MAX);
+	arrivals_init(&g->arrivals, ARRIVALS_SOURCES_MAX);
 	for (unsigned i = 0; i < opts->loops_len; i++)
 		worker_init(g, i, opts->loops[i], (uint32_t)opts->settings->cira.max_tunnels);
 	g->events = events_new(opts->loops, opts->loops_len);
@@ -90,7 +90,7 @@ void gateway_free(struct gateway *g)
 	bucket_table_free(&g->backoff_source);
 	bucket_table_free(&g->backoff_pair);
 	bucket_table_free(&g->source_fails);
-	inflight_fini(&g->inflight);
+	arrivals_fini(&g->arrivals);
 	pthread_mutex_destroy(&g->config_lock);
 	free(g);
 }

@@ -11,7 +11,7 @@
 #include "core/slot.h"
 #include "gateway/attempts.h"
 #include "gateway/gateway.h"
-#include "gateway/inflight.h"
+#include "gateway/arrivals.h"
 #include "gateway/registry.h"
 #include "gateway/settings.h"
 #include "wire/apf_channel.h"
@@ -44,7 +44,7 @@ struct tunnel_waiter {
 struct tunnel {
 	struct worker *w;
 	uint64_t handle;   /* in w->tunnels */
-	uint64_t source;   /* inflight_source, until TLS is done */
+	uint64_t source;   /* arrivals_source, until TLS is done */
 	struct conn *conn; /* NULL once closed */
 	struct gateway_config *config;
 	struct apf_session apf;
@@ -116,7 +116,7 @@ struct gateway {
 	struct cira_listener listeners[LISTENERS_MAX];
 	size_t listeners_len;
 	atomic_uint tunnels, handshakes;
-	struct inflight inflight; /* handshakes, by source */
+	struct arrivals arrivals; /* handshakes, by source */
 	atomic_bool draining;
 	bool listeners_paused;                /* accepting loop only */
 	struct gateway_config *accept_config; /* accepting loop only */
@@ -143,7 +143,7 @@ struct channel {
 struct arrival {
 	const struct cira_listener *l;
 	struct addr peer;
-	uint64_t source; /* inflight_source of the socket's peer */
+	uint64_t source; /* arrivals_source of the socket's peer */
 	int fd;
 };
 /* tunnel_accept: makes a tunnel of it; the descriptor is taken over in any case. Worker's thread. */

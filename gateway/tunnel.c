@@ -156,7 +156,8 @@ static void tunnel_tick(struct timer *timer)
 {
 	struct tunnel *t = container_of(timer, struct tunnel, timer);
 
-	if (t->state != TUNNEL_APF && t->state != TUNNEL_SNIFF) /* who says nothing after TLS has to go, too */
+	if (t->state != TUNNEL_APF &&
+	    t->state != TUNNEL_SNIFF) /* who says nothing after TLS has to go, too */
 		return;
 	if (apf_session_tick(&t->apf, loop_now_ms(t->w->loop)) != 0)
 		tunnel_session_ended(t);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "gateway/inflight.h"
+#include "gateway/arrivals.h"
 #include "tests/unit/support/test.h"
 
 static uint64_t source(const char *text)
@@ -7,43 +7,43 @@ static uint64_t source(const char *text)
 	struct addr a;
 
 	assert_int_equal(addr_parse(text, &a), 0);
-	return inflight_source(&a);
+	return arrivals_source(&a);
 }
 
 static void test_each_source_has_its_share(void **state)
 {
-	struct inflight f;
+	struct arrivals f;
 	uint64_t a = source("10.0.0.1:1"), b = source("10.0.0.2:1");
 
 	(void)state;
-	inflight_init(&f, 100);
+	arrivals_init(&f, 100);
 	assert_true(a == source("10.0.0.1:999"));
 	assert_true(a != b);
 	for (unsigned i = 0; i < 3; i++)
-		assert_true(inflight_take(&f, a, 3));
-	assert_false(inflight_take(&f, a, 3));
-	assert_true(inflight_take(&f, b, 3));
-	inflight_release(&f, a);
-	assert_true(inflight_take(&f, a, 3));
+		assert_true(arrivals_take(&f, a, 3));
+	assert_false(arrivals_take(&f, a, 3));
+	assert_true(arrivals_take(&f, b, 3));
+	arrivals_release(&f, a);
+	assert_true(arrivals_take(&f, a, 3));
 	for (unsigned i = 0; i < 3; i++)
-		inflight_release(&f, a);
-	inflight_release(&f, b);
+		arrivals_release(&f, a);
+	arrivals_release(&f, b);
 	assert_int_equal(f.counts.count, 0);
-	inflight_fini(&f);
+	arrivals_fini(&f);
 }
 
 static void test_table_is_bounded(void **state)
 {
-	struct inflight f;
+	struct arrivals f;
 
 	(void)state;
-	inflight_init(&f, 2);
-	assert_true(inflight_take(&f, 1, 9));
-	assert_true(inflight_take(&f, 2, 9));
-	assert_false(inflight_take(&f, 3, 9));
-	inflight_release(&f, 1);
-	assert_true(inflight_take(&f, 3, 9));
-	inflight_fini(&f);
+	arrivals_init(&f, 2);
+	assert_true(arrivals_take(&f, 1, 9));
+	assert_true(arrivals_take(&f, 2, 9));
+	assert_false(arrivals_take(&f, 3, 9));
+	arrivals_release(&f, 1);
+	assert_true(arrivals_take(&f, 3, 9));
+	arrivals_fini(&f);
 }
 
 int main(void)

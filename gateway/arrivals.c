@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* inflight.c: a locked map of counts. Entries live only while something is under way, so the table is as small as that. */
-#include "gateway/inflight.h"
+/* arrivals.c: a locked map of counts. Entries live only while something is under way, so the table is as small as that. */
+#include "gateway/arrivals.h"
 #include "core/err.h"
 
 static struct span key_of(const uint64_t *source)
@@ -13,19 +13,19 @@ static void *count_as_value(uintptr_t n)
 	return (void *)n; /* the map keeps pointers; a count needs no memory of its own */
 }
 
-void inflight_init(struct inflight *f, uint32_t sources_max)
+void arrivals_init(struct arrivals *f, uint32_t sources_max)
 {
 	pthread_mutex_init(&f->lock, NULL);
 	map_init(&f->counts, sizeof(uint64_t), sources_max);
 }
 
-void inflight_fini(struct inflight *f)
+void arrivals_fini(struct arrivals *f)
 {
 	map_free(&f->counts);
 	pthread_mutex_destroy(&f->lock);
 }
 
-uint64_t inflight_source(const struct addr *peer)
+uint64_t arrivals_source(const struct addr *peer)
 {
 	char host[ADDR_TEXT_MAX];
 	uint64_t h;
@@ -35,7 +35,7 @@ uint64_t inflight_source(const struct addr *peer)
 	return h != 0 ? h : 1;
 }
 
-bool inflight_take(struct inflight *f, uint64_t source, uint32_t max)
+bool arrivals_take(struct arrivals *f, uint64_t source, uint32_t max)
 {
 	uintptr_t n;
 	void *old;
@@ -48,7 +48,7 @@ bool inflight_take(struct inflight *f, uint64_t source, uint32_t max)
 	return ok;
 }
 
-void inflight_release(struct inflight *f, uint64_t source)
+void arrivals_release(struct arrivals *f, uint64_t source)
 {
 	uintptr_t n;
 	void *old;
