@@ -249,6 +249,7 @@ static void apply_items(struct walk *w, const struct conf_field *f, const struct
 	struct conf_items *items = member_of(f, w->out);
 	size_t size = f->items->size;
 
+	ASSERT(size > 0);
 	if (n->kind != CONF_SEQUENCE) {
 		note(w, n, f, "must be a list");
 		return;

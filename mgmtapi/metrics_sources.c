@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* metrics_sources.c: one table for the store and one for the loops: name, help, and where the figure stands in the struct. */
 #include "mgmtapi/metrics_sources.h"
+#include "core/file.h"
 #include "core/metric.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct store *the_store;
@@ -96,19 +98,21 @@ static double read_writable(void *arg)
 	return store_writable(arg) == 0 ? 1 : 0;
 }
 
+/* The second number of /proc/self/statm, in pages. */
 static double read_resident(void *arg)
 {
-	unsigned long size, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
+	struct buf b;
+	char *second;
+	double pages = 0;
 
 	(void)arg;
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%lu %lu", &size, &resident) !=
-	    2) // NOLINT(cert-err34-c): the kernel writes plain numbers
-		resident = 0;
-	(void)fclose(f);
-	return (double)resident * (double)sysconf(_SC_PAGESIZE);
+	buf_init(&b, 4096);
+	if (file_read("/proc/self/statm", &b) == 0) {
+		second = strchr(buf_cstr(&b), ' ');
+		pages = second != NULL ? (double)strtoul(second, NULL, 10) : 0;
+	}
+	buf_free(&b);
+	return pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 static char process_arg;

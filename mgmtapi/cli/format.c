@@ -286,6 +286,7 @@ void cli_cell(struct cli_table *t, const char *fmt, ...)
 static void print_row(const struct cli_table *t, const char *const *heads, const char **p,
                       FILE *out)
 {
+	ASSERT(heads != NULL || p != NULL);
 	for (size_t i = 0; i < t->columns; i++) {
 		const char *cell = heads != NULL ? heads[i] : *p;
 
