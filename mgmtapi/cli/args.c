@@ -8,8 +8,10 @@
 
 bool cli_value_allowed(const char *values, const char *value)
 {
-	size_t n = strlen(value);
+	size_t n = strcspn(value, "|");
 
+	if (value[n] != '\0')
+		return false;
 	for (const char *p = values; p != NULL; p = strchr(p, '|')) {
 		p += *p == '|';
 		if (strncmp(p, value, n) == 0 && (p[n] == '\0' || p[n] == '|'))

@@ -29,6 +29,7 @@ struct cli_conn {
 	uint64_t timeout_ms;
 	uint64_t heard_ms; /* when something last came */
 	bool broken;
+	const char *why; /* it broke; static text */
 };
 
 /* ---- the connection */
@@ -209,6 +210,8 @@ int cli_rpc_step(struct cli *cli, struct cli_net_wait *w)
 
 	if (own != 0 && (mine.deadline_ms == 0 || own < mine.deadline_ms))
 		mine.deadline_ms = own;
+	if (conn->broken)
+		return fail_lost(cli, conn->why);
 	r = h2_client_flush(conn->h2);
 	if (r == 0)
 		r = cli_net_wait(conn->net, &mine);
@@ -218,15 +221,18 @@ int cli_rpc_step(struct cli *cli, struct cli_net_wait *w)
 		cli_rpc_cancel(cli);
 		return cli_fail(cli, CLI_INTERRUPTED, NULL, "interrupted");
 	}
-	if (r == 0 && w->want_read)
-		r = cli_net_pump(conn->net, on_octets_in, conn);
+	if (w->want_read && (r == 0 || r == -ERR_CLOSED)) { /* what came before the end counts */
+		int k = cli_net_pump(conn->net, on_octets_in, conn);
+
+		r = r == 0 ? k : r;
+	}
 	if (r == 0)
 		r = h2_client_flush(conn->h2);
-	if (r != 0 && h2_client_answer(conn->h2)->closed) {
-		conn->broken = true; /* but this call has its answer */
-		return 0;
+	if (r != 0) { /* told by the next step: messages may have come first */
+		conn->broken = true;
+		conn->why = err_text(r);
 	}
-	return r == 0 ? 0 : fail_lost(cli, err_text(r));
+	return 0;
 }
 
 int cli_rpc_next(struct cli *cli, ProtobufCMessage **m)
