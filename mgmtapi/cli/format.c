@@ -282,34 +282,30 @@ void cli_cell(struct cli_table *t, const char *fmt, ...)
 	t->width[column] = MAX(t->width[column], width);
 }
 
-/* One line; *p walks over the cells' text unless heads are given. */
-static void print_row(const struct cli_table *t, const char *const *heads, const char **p,
-                      FILE *out)
+static void print_cell(const struct cli_table *t, size_t column, const char *cell, FILE *out)
 {
-	ASSERT(heads != NULL || p != NULL);
-	for (size_t i = 0; i < t->columns; i++) {
-		const char *cell = heads != NULL ? heads[i] : *p;
-
-		(void)fputs(cell, out);
-		if (i + 1 < t->columns)
-			(void)fprintf(out, "%*s",
-			              (int)(t->width[i] - cli_width(cell) + COLUMN_SPACES), "");
-		if (heads == NULL)
-			*p += strlen(cell) + 1;
-	}
+	(void)fputs(cell, out);
+	if (column + 1 < t->columns)
+		(void)fprintf(out, "%*s", (int)(t->width[column] - cli_width(cell) + COLUMN_SPACES),
+		              "");
 }
 
 int cli_table_print(struct cli_table *t, FILE *out, bool color)
 {
-	const char *p = (const char *)t->text.data;
+	size_t at = 0, cells = t->text.err == 0 ? t->cells - t->cells % t->columns : 0;
 	int r = t->text.err;
 
 	(void)fputs(color ? "\033[1m" : "", out);
-	print_row(t, t->heads, NULL, out);
+	for (size_t i = 0; i < t->columns; i++)
+		print_cell(t, i, t->heads[i], out);
 	(void)fputs(color ? "\033[0m\n" : "\n", out);
-	for (size_t i = 0; r == 0 && i < t->cells / t->columns; i++) {
-		print_row(t, NULL, &p, out);
-		(void)fputc('\n', out);
+	for (size_t i = 0; i < cells && at < t->text.len; i++) {
+		const char *cell = (const char *)t->text.data + at;
+
+		print_cell(t, i % t->columns, cell, out);
+		if ((i + 1) % t->columns == 0)
+			(void)fputc('\n', out);
+		at += strlen(cell) + 1;
 	}
 	buf_free(&t->text);
 	return r;

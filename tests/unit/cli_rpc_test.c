@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cli_rpc_test.c: whole runs of the command line against a scripted gRPC server over TLS. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -616,6 +618,36 @@ static void test_small_forms(void **state)
 	assert_true(strchr("89ab", id[19]) != NULL);
 }
 
+/* ---- interruption: the last test, for what was interrupted stays so */
+
+static void *interrupt(void *main_thread)
+{
+	(void)usleep(300000);
+	(void)pthread_kill(*(pthread_t *)main_thread, SIGINT);
+	return NULL;
+}
+
+static void test_interrupted(void **state)
+{
+	struct bench *b = *state;
+	static const struct fake_step step = {.kind = FAKE_HANG};
+	struct fake_api *f = fake_api_start(&step, 1);
+	Causeway__V1__ChangePowerRequest *req;
+	pthread_t self = pthread_self(), other;
+
+	cli_signals_init();
+	assert_int_equal(pthread_create(&other, NULL, interrupt, &self), 0);
+	assert_int_equal(RUN(b, f, "power", "set", "desk-1", "off"), CLI_INTERRUPTED);
+	(void)pthread_join(other, NULL);
+	fake_api_stop(f);
+	assert_true(fake_api_seen(f, 0)->reset);
+	req = (void *)request_of(f, 0, &causeway__v1__change_power_request__descriptor);
+	assert_has(b->err, "the server may have done it (request id ");
+	assert_has(b->err, req->request_id); /* so that it can be asked again */
+	protobuf_c_message_free_unpacked(&req->base, NULL);
+	fake_api_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -633,6 +665,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_token_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tunnel_echo, setup, teardown),
 		cmocka_unit_test(test_small_forms),
+		cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
