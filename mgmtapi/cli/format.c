@@ -42,7 +42,7 @@ int cli_duration_parse(const char *text, uint64_t *ms)
 	if (text[0] == '\0')
 		return -ERR_INVALID;
 	while (*text != '\0') {
-		size_t digits = strspn(text, "0123456789"), len;
+		size_t digits = strspn(text, "0123456789"), len = 0;
 		uint64_t n = 0;
 		int unit;
 
