@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make run: a gateway with its embedded store and DEVICES (20) simulated devices, in the foreground until Ctrl-C.
 # RUN_SECONDS=N ends it after N seconds, with status 0 only if every device was held to the end. Everything it makes is under
-# build/run; a second start finds the same root certificate, devices and tokens there.
+# build/run (RUN_DIR); a second start finds the same root certificate, devices and tokens there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 devices=${DEVICES:-20}
-dir=build/run data=build/run/data
+dir=${RUN_DIR:-build/run}
+data=$dir/data
 fleet=; daemon=
 
 stop() {
