@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* attempts.c: two bounded tables of small rings (by GUID, by source host) in order of use, and one ring of the newest of all. */
+/*
+ * attempts.c: two bounded tables of small rings (by GUID, by source host) in order of use, and one ring of the newest of all. A key's
+ * ring grows with what is in it: most devices connect once and stay.
+ */
 #include "gateway/attempts.h"
 #include "core/map.h"
 
@@ -15,8 +18,9 @@
 struct entry {
 	struct entry *next, **prev;
 	uint8_t key[KEY_LEN];
-	unsigned count; /* ever added; the newest stands at (count - 1) % ATTEMPTS_PER_KEY */
-	struct attempt ring[ATTEMPTS_PER_KEY];
+	unsigned count; /* ever added; the newest stands at (count - 1) % cap */
+	unsigned cap;   /* of ring; ATTEMPTS_PER_KEY before anything is overwritten */
+	struct attempt *ring;
 };
 
 struct table {
@@ -50,6 +54,7 @@ static void table_free(struct table *t)
 	while (e != NULL) {
 		struct entry *next = e->next;
 
+		free(e->ring);
 		free(e);
 		e = next;
 	}
@@ -101,7 +106,9 @@ static struct entry *entry_get(struct table *t, const uint8_t key[KEY_LEN])
 		e = t->oldest;
 		entry_unlink(t, e);
 		(void)map_remove(&t->map, span_of(e->key, KEY_LEN));
-		e->count = 0;
+		free(e->ring);
+		e->ring = NULL;
+		e->count = e->cap = 0;
 	} else {
 		e = calloc(1, sizeof(*e));
 	}
@@ -128,12 +135,28 @@ static void source_key(const struct addr *source, uint8_t key[KEY_LEN])
 		memcpy(key, &((const struct sockaddr_in6 *)&a.ss)->sin6_addr, 16);
 }
 
+/* Grows the ring while it has not reached its full size. False: no memory, the attempt is not noted under this key. */
+static bool entry_has_room(struct entry *e)
+{
+	unsigned cap = e->cap == 0 ? 1 : MIN(2 * e->cap, (unsigned)ATTEMPTS_PER_KEY);
+	struct attempt *bigger;
+
+	if (e->count < e->cap || e->cap == ATTEMPTS_PER_KEY)
+		return true;
+	bigger = realloc(e->ring, cap * sizeof(*bigger));
+	if (bigger == NULL)
+		return false;
+	e->ring = bigger;
+	e->cap = cap;
+	return true;
+}
+
 static void table_add(struct table *t, const uint8_t key[KEY_LEN], const struct attempt *at)
 {
 	struct entry *e = entry_get(t, key);
 
-	if (e != NULL)
-		e->ring[e->count++ % ATTEMPTS_PER_KEY] = *at;
+	if (e != NULL && entry_has_room(e))
+		e->ring[e->count++ % e->cap] = *at;
 }
 
 void attempts_add(struct attempts *a, const struct attempt *at)
@@ -178,7 +201,7 @@ size_t attempts_get(struct attempts *a, const struct guid *guid, const struct ad
 	else
 		n = ring_copy(a->newest, NEWEST_MAX, a->count, out, max);
 	if (e != NULL)
-		n = ring_copy(e->ring, ATTEMPTS_PER_KEY, e->count, out, max);
+		n = ring_copy(e->ring, e->cap, e->count, out, max);
 	pthread_mutex_unlock(&a->lock);
 	return n;
 }

@@ -37,6 +37,24 @@ static void test_newest_first_by_guid_and_by_source(void **state)
 	attempts_free(all);
 }
 
+static void test_every_number_of_attempts(void **state)
+{
+	struct attempts *all = attempts_new();
+	struct attempt a, out[16];
+
+	(void)state;
+	for (unsigned n = 1; n <= 3 * ATTEMPTS_PER_KEY; n++) {
+		unsigned want = n < ATTEMPTS_PER_KEY ? n : ATTEMPTS_PER_KEY;
+
+		a = attempt_from("10.0.0.1:5", 1, n);
+		attempts_add(all, &a);
+		assert_int_equal(attempts_get(all, &a.guid, NULL, out, 16), want);
+		for (unsigned i = 0; i < want; i++)
+			assert_int_equal(out[i].time_ms, n - i);
+	}
+	attempts_free(all);
+}
+
 static void test_bounded_and_the_oldest_key_makes_room(void **state)
 {
 	struct attempts *all = attempts_new();
@@ -62,6 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_newest_first_by_guid_and_by_source),
+		cmocka_unit_test(test_every_number_of_attempts),
 		cmocka_unit_test(test_bounded_and_the_oldest_key_makes_room),
 	};
 
