@@ -14,7 +14,8 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
-#define IO_BUFFERS     1024 /* receive buffers of a ring, a power of two */
+#define IO_BUFFERS \
+	256 /* receive buffers of a ring, a power of two; they come back within the iteration */
 #define IO_BUFFER_SIZE 4096
 #define IO_IOV_MAX     16
 #define IO_BATCH       256 /* completions copied out before they are dispatched */
