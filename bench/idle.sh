@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${B:-build}
-tunnels=${BENCH_TUNNELS:-1000} runs=${BENCH_RUNS:-3} limit=${BENCH_LIMIT:-12288} settle=${BENCH_SETTLE:-20}
+tunnels=${BENCH_TUNNELS:-1000} runs=${BENCH_RUNS:-3} limit=${BENCH_LIMIT:-12288} settle=${BENCH_SETTLE:-20} rate=${BENCH_RATE:-200}
 results=bench/results/idle.json
 work=$(mktemp -d) daemon='' fleet=''
 
@@ -54,7 +54,7 @@ start_gateway() { # folder
 hold_devices() { # folder
 	"$build/causeway-fleet" --connect "$cira" --count "$tunnels" --seed 7 --user bench --password-file "$1/password" \
 		--amt-password-file "$1/password" --ca "$1/data/root.crt" --name localhost \
-		--tls 1.2 --suites ECDHE-RSA-AES128-GCM-SHA256 >"$1/fleet.log" 2>&1 &
+		--rate "$rate" --tls 1.2 --suites ECDHE-RSA-AES128-GCM-SHA256 >"$1/fleet.log" 2>&1 &
 	fleet=$!
 	for _ in $(seq 600); do
 		[ "$(metric causeway_tunnels_ready_total)" -ge "$tunnels" ] && return 0
