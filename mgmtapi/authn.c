@@ -33,6 +33,9 @@ static int by_token(const struct authn *a, struct span token, struct principal *
 		out->role = found->role;
 		out->groups_len = MIN(found->groups_len, (uint16_t)TOKEN_GROUPS_MAX);
 		memcpy(out->groups, found->groups, sizeof(out->groups));
+		out->scopes_len = MIN(found->scopes_len, (uint16_t)PRINCIPAL_SCOPES_MAX);
+		for (size_t i = 0; i < out->scopes_len; i++)
+			(void)str_copy(out->scopes[i], sizeof(out->scopes[i]), found->scopes[i]);
 		err = 0;
 	}
 	secret_zero(sha256, sizeof(sha256));

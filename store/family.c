@@ -19,8 +19,8 @@
 #define BIN_IF(k, m, has)   .key = (k), .kind = FIELD_BIN, AT(m), .aux = OFF(has)
 #define BLOB(k, m, n, most) .key = (k), .kind = FIELD_BLOB, AT(m), .aux = OFF(n), .max = (most)
 #define LABELS(k, m, n)     .key = (k), .kind = FIELD_LABELS, AT(m), .aux = OFF(n), .max = LABELS_MAX
-#define NAMES(k, m, n) \
-	.key = (k), .kind = FIELD_NAMES, AT(m), .aux = OFF(n), .max = TOKEN_GROUPS_MAX
+#define NAMES(k, m, n, most) \
+	.key = (k), .kind = FIELD_NAMES, AT(m), .aux = OFF(n), .max = (most)
 #define BYTES(k, m, n, b) .key = (k), .kind = FIELD_BYTES, AT(m), .aux = OFF(n), .flag = OFF(b)
 #define SEALED(k, m, n, b) \
 	.key = (k), .kind = FIELD_SEALED_BYTES, AT(m), .aux = OFF(n), .flag = OFF(b)
@@ -57,10 +57,11 @@ static const struct field token_fields[] = {
 	{BIN(2, sha256)},
 	{STR(3, description)},
 	{ENUM(4, role, ROLE_ADMINISTRATOR)},
-	{NAMES(5, groups, groups_len)},
+	{NAMES(5, groups, groups_len, TOKEN_GROUPS_MAX)},
 	{UINT(6, created_ms)},
 	{UINT(7, expires_ms)},
 	{STR(8, created_by)},
+	{NAMES(9, scopes, scopes_len, TOKEN_SCOPES_MAX)},
 };
 #undef R
 

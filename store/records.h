@@ -24,6 +24,7 @@ enum store_table {
 #define LABEL_KEY_MAX    63
 #define LABEL_VALUE_MAX  255
 #define TOKEN_GROUPS_MAX 32
+#define TOKEN_SCOPES_MAX 16
 #define EXTRA_MAX        1024
 
 struct record_extra {
@@ -96,6 +97,8 @@ struct store_token {
 	char groups[TOKEN_GROUPS_MAX][NAME_MAX_LEN + 1];
 	uint64_t created_ms, expires_ms; /* 0: never */
 	char created_by[NAME_MAX_LEN + 16];
+	uint16_t scopes_len; /* 0: all that the role has */
+	char scopes[TOKEN_SCOPES_MAX][NAME_MAX_LEN + 1];
 	struct record_extra extra;
 };
 
@@ -121,7 +124,7 @@ enum operation_state {
 };
 
 /* A long-running operation. Key: id. result is a serialized message of the API (opaque here). */
-#define OPERATION_RESULT_MAX (64 * 1024)
+#define OPERATION_RESULT_MAX (1024 * 1024) /* a line for each of 10,000 devices */
 struct store_operation {
 	char id[33];
 	char kind[64];

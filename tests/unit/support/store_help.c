@@ -142,6 +142,9 @@ void fill_token(struct store_token *t, unsigned n, bool full)
 	t->groups_len = TOKEN_GROUPS_MAX;
 	for (unsigned i = 0; i < TOKEN_GROUPS_MAX; i++)
 		fill_text(t->groups[i], sizeof(t->groups[i]), "group", i, true);
+	t->scopes_len = TOKEN_SCOPES_MAX;
+	for (unsigned i = 0; i < TOKEN_SCOPES_MAX; i++)
+		fill_text(t->scopes[i], sizeof(t->scopes[i]), "scope", i, true);
 	t->expires_ms = UINT64_MAX;
 	fill_extra(&t->extra, full);
 }
