@@ -85,6 +85,12 @@ static const struct conf_field fields[] = {
 	{"api.client_ca", CONF_STR, AT(api.client_ca),
          .help = "PEM file with the CAs whose client certificates may use the API. Empty: tokens "
                  "only."},
+	{"api.cert_administrators", CONF_STR_LIST, AT(api.cert_administrators), .max = 64,
+         .help = "Common names of client certificates that act as administrators."},
+	{"api.cert_operators", CONF_STR_LIST, AT(api.cert_operators), .max = 64,
+         .help = "Common names of client certificates that act as operators."},
+	{"api.cert_viewers", CONF_STR_LIST, AT(api.cert_viewers), .max = 64,
+         .help = "Common names of client certificates that may only read."},
 	{"api.max_connections", CONF_INT, AT(api.max_connections), .value = "1000", .min = 1,
          .max = 1000000, .help = "Most API connections at once."},
 	{"api.max_message", CONF_SIZE, AT(api.max_message_size), .value = "4MiB", .min = 64 * KIB,

@@ -36,6 +36,8 @@ struct settings_api {
 	struct conf_addrs listen;
 	struct conf_strs names;
 	char *cert, *key, *client_ca;
+	/* Subject CNs of client certificates and the role they have; others have none. */
+	struct conf_strs cert_administrators, cert_operators, cert_viewers;
 	uint64_t max_connections;
 	uint64_t max_message_size;
 };
