@@ -41,6 +41,8 @@ struct tls;
 /* tls_global_init(): once per process, before any thread. 0 or -ERR_INTERNAL. tls_global_fini at exit. */
 int tls_global_init(void) MUST_CHECK;
 void tls_global_fini(void);
+/* tls_library_version: of the TLS library that runs, "5.8.2". Static string. */
+const char *tls_library_version(void);
 
 /* tls_ctx_new: borrows everything in opts until return. NULL on error, with a sentence for people appended to why. */
 struct tls_ctx *tls_ctx_new(const struct tls_ctx_opts *opts, struct buf *why);

@@ -52,6 +52,11 @@ int tls_global_init(void)
 	return wolfSSL_Init() == WOLFSSL_SUCCESS ? 0 : -ERR_INTERNAL;
 }
 
+const char *tls_library_version(void)
+{
+	return wolfSSL_lib_version();
+}
+
 void tls_global_fini(void)
 {
 	(void)wolfSSL_Cleanup();
