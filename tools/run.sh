@@ -24,7 +24,8 @@ port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # The wanted port, or 0 (the kernel picks a free one) when another program has it.
 pick() { if port_free "$1"; then echo "$1"; else echo "port $1 is in use here; taking another one" >&2; echo 0; fi; }
 secret() { [ -s "$1" ] || (umask 077; printf 'C%s-1a' "$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n' | cut -c1-10)" >"$1"); }
-connected() { build/causeway --data "$data" device list --filter connected=true --json 2>/dev/null | grep -o '"guid"' | wc -l; }
+guids() { build/causeway --data "$data" device list --filter connected=true --json 2>/dev/null | grep -o '"guid" *: *"[^"]*"' || true; }
+connected() { guids | wc -l; }
 
 mkdir -p "$data"
 chmod 700 "$data"
@@ -71,7 +72,7 @@ for _ in $(seq 300); do
 done
 [ "$held" -ge "$devices" ] || fail "only $held of $devices devices connected; see $dir/causewayd.log and 'build/causeway --data $data device why'"
 
-id=$(build/causeway --data "$data" device list --json | grep -o '"guid" *: *"[^"]*"' | head -1 | sed 's/.*"\([^"]*\)"$/\1/')
+id=$(guids | sed -n '1s/.*"\([^"]*\)"$/\1/p')
 cat <<EOF
 
 $held devices held.
