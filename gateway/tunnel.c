@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "core/log.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -244,9 +245,33 @@ static void tunnel_on_drained(struct conn *c)
 			fiber_wake(ch->waiter);
 }
 
+#define CHECK_TRUST \
+	"check that root.crt is installed on the device and that its MPS address equals cira.name"
+
+/* The alerts by which a device says that it does not take our certificate (apf.md 14: bad, unsupported, revoked, expired, unknown, unknown CA). */
+static bool alert_is_distrust(int alert)
+{
+	return (alert >= 42 && alert <= 46) || alert == 48;
+}
+
+/* What TLS says, with what to do about it where that is known. */
+static void tunnel_tls_refused(struct tunnel *t, const struct tls *tls)
+{
+	char text[sizeof(((struct attempt *)0)->detail)];
+
+	if (!alert_is_distrust(tls_alert(tls))) {
+		attempt_reach(t, ATTEMPT_TLS, tls_error(tls));
+		return;
+	}
+	(void)snprintf(text, sizeof(text),
+	               "the device does not trust the certificate (%s): " CHECK_TRUST,
+	               tls_error(tls));
+	attempt_reach(t, ATTEMPT_TLS, text);
+}
+
 static void tunnel_handshake_failed(struct tunnel *t, struct conn *c, int err)
 {
-	const char *said = conn_tls(c) != NULL ? tls_error(conn_tls(c)) : "";
+	const struct tls *tls = conn_tls(c);
 
 	acceptor_finished(t->w->g, t->source);
 	gw_count(GW_TLS_FAILED);
@@ -256,18 +281,16 @@ static void tunnel_handshake_failed(struct tunnel *t, struct conn *c, int err)
 			err == -ERR_PROTOCOL
 				? "the load balancer's PROXY v2 header is missing or malformed"
 				: "closed before the PROXY v2 header");
-	else if (said[0] != '\0')
-		attempt_reach(t, ATTEMPT_TLS, said);
+	else if (tls != NULL && tls_error(tls)[0] != '\0')
+		tunnel_tls_refused(t, tls);
 	else if (err == -ERR_TIMEOUT)
 		attempt_reach(t, ATTEMPT_TLS, "the TLS handshake was not finished in time");
 	else if (conn_bytes_in(c) == 0)
 		attempt_reach(t, ATTEMPT_TCP, "connected and closed without a word");
 	else
-		attempt_reach(t, ATTEMPT_TLS,
-		              "the connection closed during the TLS handshake (the device may not "
-		              "trust the certificate: check "
-		              "that root.crt is installed on it and that its MPS address equals "
-		              "cira.name)");
+		attempt_reach(
+			t, ATTEMPT_TLS,
+			"closed during the TLS handshake, perhaps for lack of trust: " CHECK_TRUST);
 }
 
 static void tunnel_on_closed(struct conn *c, int err)
