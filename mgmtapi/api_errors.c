@@ -107,17 +107,21 @@ static int certificate_changed(struct failure *f, struct gateway *g, const struc
 	return -ERR_FAULT;
 }
 
-static int amt_fault(struct failure *f, const struct device_op *op)
+/* A SOAP fault, or a method's return value that is not 0. */
+static int amt_fault(struct failure *f, const struct device_op *op, int err)
 {
+	bool is_fault = op->why.subcode[0] != '\0';
+	enum call_code code = op->why.absent || err == -ERR_NOT_FOUND ? CALL_NOT_FOUND
+	                      : err == -ERR_INVALID                   ? CALL_INVALID_ARGUMENT
+	                                                              : CALL_FAILED_PRECONDITION;
 	char number[24];
 
-	(void)failure_set(f, op->why.absent ? CALL_NOT_FOUND : CALL_FAILED_PRECONDITION,
-	                  op->why.absent ? "AMT_FEATURE_ABSENT" : "AMT_FAULT",
+	(void)failure_set(f, code, is_fault ? "WSMAN_FAULT" : "AMT_FAULT",
 	                  op->why.absent
 	                          ? "this firmware does not have it, or not in its present mode"
-	                          : "see what the device answered; the state may not allow it",
+	                          : "see what the device answered; its state may not allow it",
 	                  "%s", op->why.text[0] != '\0' ? op->why.text : "the device refused");
-	if (op->why.subcode[0] != '\0')
+	if (is_fault)
 		failure_info(f, "subcode", op->why.subcode);
 	if (op->why.has_return_value) {
 		(void)snprintf(number, sizeof(number), "%" PRId64, op->why.return_value);
@@ -192,8 +196,8 @@ int failure_from_device(struct failure *f, struct gateway *g, const struct devic
 		return -ERR_FAULT;
 	if (err == -ERR_PIN)
 		return certificate_changed(f, g, key, op);
-	if (err == -ERR_FAULT || err == -ERR_NOT_FOUND)
-		return amt_fault(f, op);
+	if (err == -ERR_FAULT || err == -ERR_NOT_FOUND || op->why.subcode[0] != '\0')
+		return amt_fault(f, op, err);
 	for (size_t i = 0; i < ARRAY_LEN(by_error); i++)
 		if (by_error[i].err == -err)
 			return failure_set(f, by_error[i].code, by_error[i].reason,
