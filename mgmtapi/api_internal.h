@@ -89,6 +89,9 @@ int mask_is_known(struct call *c, const Google__Protobuf__FieldMask *mask,
 extern const struct service groups_service, devices_service, power_service, wsman_service,
 	tunnels_service, tokens_service, audit_service, operations_service, server_service;
 
+/* token_scopes: what a token may be limited to; ends with NULL (svc_tokens.c). */
+extern const char *const token_scopes[];
+
 /* svc_device_watch.c, svc_explain.c: handlers of DeviceService that have a file of their own. */
 int watch_devices(struct call *c, const ProtobufCMessage *request);
 int explain_device(struct call *c, const ProtobufCMessage *request);

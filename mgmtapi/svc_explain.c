@@ -146,8 +146,10 @@ static void summarize(const struct asking *a, struct buf *summary, const char **
 	}
 	clock_format((int64_t)a->list[0].time_ms, when);
 	buf_printf(summary, "%s%sthe last attempt (%s) came as far as %s: %s", a->what,
-	           a->what[0] != '\0' ? " is not connected; " : "", when,
-	           attempt_stage_name(a->list[0].stage), a->list[0].detail);
+	           a->has_guid     ? " is not connected; "
+	           : a->has_source ? ": "
+	                           : "",
+	           when, attempt_stage_name(a->list[0].stage), a->list[0].detail);
 	*advice = advice_of(a->list[0].stage);
 }
 
