@@ -238,12 +238,12 @@ static int cancel_operation(struct call *c, const ProtobufCMessage *request)
 {
 	const Causeway__V1__CancelOperationRequest *rq = (const void *)request;
 	const char *id = bare_id(rq->id);
-	Causeway__V1__Operation *msg;
+	Causeway__V1__Operation *msg = NULL;
 	struct operation *op;
 	struct mutation *m;
 	int err = look_up(c, id, &msg);
 
-	m = err == 0 ? mutation_new(c, request) : NULL;
+	m = err == 0 && msg != NULL ? mutation_new(c, request) : NULL;
 	if (m == NULL)
 		return err != 0 ? err : -ERR_NOMEM;
 	msg->n_results = 0;

@@ -41,17 +41,20 @@ static int get_version(struct call *c, const ProtobufCMessage *request)
 	                                                     : no_memory(c);
 }
 
+/* /proc/self/statm: pages in all, then resident ones. */
 static uint64_t resident_bytes(void)
 {
 	struct buf text;
-	unsigned long long total, resident = 0;
+	const char *second = NULL;
+	uint64_t pages = 0;
 
 	buf_init(&text, 256);
-	if (file_read("/proc/self/statm", &text) != 0 ||
-	    sscanf(buf_cstr(&text), "%llu %llu", &total, &resident) != 2)
-		resident = 0;
+	if (file_read("/proc/self/statm", &text) == 0)
+		second = strchr(buf_cstr(&text), ' ');
+	if (second != NULL)
+		pages = strtoull(second, NULL, 10);
 	buf_free(&text);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 struct counting {

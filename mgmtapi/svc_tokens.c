@@ -181,13 +181,12 @@ static int create_token(struct call *c, const ProtobufCMessage *request)
 	char text[TOKEN_TEXT_MAX] = "";
 	struct mutation *m = NULL;
 	struct store_token *tok = call_alloc(c, sizeof(*tok));
-	int err = tok != NULL ? 0 : no_memory(c);
+	int err;
 
-	if (err == 0) {
-		token_make(tok, text); /* first: it empties the record */
-		err = fill_token(c, rq, tok);
-	}
-
+	if (tok == NULL)
+		return no_memory(c);
+	token_make(tok, text); /* first: it empties the record */
+	err = fill_token(c, rq, tok);
 	if (err == 0)
 		err = fill_groups(c, rq, tok);
 	if (err == 0)
