@@ -179,12 +179,12 @@ tidy-run: $(PROTO_H) need-wolfssl
 
 # ---- running, measuring, installing ---------------------------------------------------------------------------------
 run: deps ## build, then start a gateway with 20 simulated devices in the foreground and say what to type next
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)tools/run.sh
 bench: deps ## measure (see bench/README.md)
-	$(Q)$(MAKE) --no-print-directory all $(BENCHES) && bench/idle.sh
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && bench/idle.sh
 bench-idle: deps ## memory of 1,000 held tunnels, with the floor of each layer
-	$(Q)$(MAKE) --no-print-directory all $(BENCHES) && bench/idle.sh
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && bench/idle.sh
 install: all ## put programs, man pages, unit, sysctl and completion under DESTDIR/PREFIX
 	$(Q)packaging/install.sh "$(B)" "$(DESTDIR)" "$(PREFIX)"
 .PHONY: run bench bench-idle install
