@@ -59,13 +59,25 @@ static void *arena_get(struct xml_doc *doc, size_t n, size_t align)
 	return p;
 }
 
+/*
+ * Newer expat has the same under another name, with 64 bits, and calls this one deprecated; documents here are far below 2^32 lines, and
+ * Debian 12 has only this one.
+ */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static unsigned line_of(XML_Parser parser)
+{
+	return (unsigned)XML_GetCurrentLineNumber(parser);
+}
+#pragma GCC diagnostic pop
+
 static void stop(struct build *s, int err, const char *why)
 {
 	if (s->err != 0)
 		return;
 	s->err = err;
 	s->doc->error = why;
-	s->doc->error_line = (unsigned)XML_GetCurrentLineNumber(s->parser);
+	s->doc->error_line = line_of(s->parser);
 	(void)XML_StopParser(s->parser, XML_FALSE);
 }
 
