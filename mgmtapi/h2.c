@@ -31,6 +31,9 @@ struct h2_stream {
 	struct buf trailers; /* name NUL value NUL ... */
 	size_t trailers_len;
 	bool out_end, deferred, blocked;
+	bool uploading; /* DATA has come that was not the end */
+	bool answered;  /* our side has ended, the client's has not */
+	uint64_t answered_ms;
 };
 
 struct h2 {
@@ -276,6 +279,34 @@ static void on_ping(struct h2 *h)
 		                            strlen(why));
 }
 
+/*
+ * We answered before the client had sent all (a refusal, most often). What is on its way already may still come: curl 7.88 forgets an
+ * answer that a reset follows. A client that has more to send is asked to stop, but only once the end of our answer has
+ * left the queue: submitted together with the trailers, the reset would overtake and drop them (ecosystem.md 1.4).
+ */
+static void ask_to_stop(struct h2_stream *s)
+{
+	s->answered = false;
+	(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+	kick(s->h);
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+
+	(void)user;
+	if (s == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
+	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
+	    nghttp2_session_get_stream_remote_close(session, s->id) != 0)
+		return 0;
+	s->answered = true;
+	s->answered_ms = s->h->now_ms;
+	if (s->uploading)
+		ask_to_stop(s);
+	return 0;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -294,6 +325,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		open_call(h, s);
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && s->base.call != NULL)
 		rpc_end(s->base.call);
+	else if (frame->hd.type == NGHTTP2_DATA)
+		s->uploading = true;
+	if (s->answered && s->uploading)
+		ask_to_stop(s);
 	return 0;
 }
 
@@ -347,22 +382,6 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
 	unlink_stream(s);
 	free_stream(s);
-	return 0;
-}
-
-/*
- * We answered before the client had sent all: ask it to stop, but only once the end of our answer has left the queue. Submitted
- * together with the trailers, the reset would overtake and drop them (ecosystem.md 1.4).
- */
-static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-	int32_t id = frame->hd.stream_id;
-
-	(void)user;
-	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-	    nghttp2_session_get_stream_remote_close(session, id) == 0)
-		(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 	return 0;
 }
 
@@ -485,6 +504,8 @@ int h2_tick(struct h2 *h, uint64_t now_ms)
 		next = s->next;
 		if (s->base.call != NULL)
 			rpc_tick(s->base.call, now_ms);
+		if (s->answered && now_ms - s->answered_ms >= H2_LINGER_MS)
+			ask_to_stop(s);
 	}
 	if (h->ping_out && now_ms - h->ping_ms >= H2_PING_WAIT_MS)
 		return -ERR_TIMEOUT;

@@ -21,6 +21,7 @@
 #define H2_PING_WAIT_MS      20000
 #define H2_IDLE_MS           900000  /* without a stream: closed */
 #define H2_AGE_MS            3600000 /* then GOAWAY; streams may finish */
+#define H2_LINGER_MS         2000    /* after our answer, for the rest of the request to come */
 #define H2_OUTPUT_MAX        65536   /* gathered in one write */
 #define H2_PREFACE           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

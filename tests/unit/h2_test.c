@@ -94,6 +94,55 @@ static void rapid_reset(void **state)
 	h2client_free(&c);
 }
 
+/* Refused before its body came: the rest of the request may come, then the stream ends without a reset. */
+static void early_answer_takes_the_rest(void **state)
+{
+	struct buf b = body_for("d");
+	struct request q = {.path = STATE_PATH, .token = "", .keep_open = true};
+	struct h2client c;
+	struct reply *r;
+
+	(void)state;
+	h2client_init(&c);
+	r = h2client_request(&c, &q);
+	h2client_run(&c);
+	assert_string_equal(r->grpc_status, "16");
+	assert_false(r->closed);
+	h2client_send(&c, r->id, buf_span(&b), true);
+	h2client_run(&c);
+	assert_true(r->closed);
+	assert_int_equal(r->error, NGHTTP2_NO_ERROR);
+	assert_int_equal(h2_streams(c.h), 0);
+	buf_free(&b);
+	h2client_free(&c);
+}
+
+/* The same from a client that goes on sending, or falls silent: it is asked to stop. */
+static void early_answer_asks_to_stop(void **state)
+{
+	struct buf b = body_for("d");
+	struct request q = {.path = STATE_PATH, .token = "", .keep_open = true};
+	struct h2client c;
+	struct reply *sends, *silent;
+
+	(void)state;
+	h2client_init(&c);
+	sends = h2client_request(&c, &q);
+	silent = h2client_request(&c, &q);
+	h2client_run(&c);
+	h2client_send(&c, sends->id, buf_span(&b), false);
+	h2client_run(&c);
+	assert_true(sends->closed);
+	assert_int_equal(sends->error, NGHTTP2_NO_ERROR);
+	assert_false(silent->closed);
+	tick(&c, H2_LINGER_MS, 0);
+	assert_true(silent->closed);
+	assert_int_equal(silent->error, NGHTTP2_NO_ERROR);
+	assert_int_equal(h2_streams(c.h), 0);
+	buf_free(&b);
+	h2client_free(&c);
+}
+
 static void concurrent_streams_are_bounded(void **state)
 {
 	struct request q = {.path = STATE_PATH, .keep_open = true};
@@ -219,6 +268,7 @@ static void slow_upload_ends(void **state)
 	assert_false(r->closed);
 	tick(&c, 1, 0);
 	assert_string_equal(r->grpc_status, "4");
+	tick(&c, H2_LINGER_MS, 0);
 	assert_true(r->closed);
 	h2client_free(&c);
 }
@@ -245,6 +295,8 @@ int main(void)
 		cmocka_unit_test(large_header_is_refused),
 		cmocka_unit_test(doubled_credentials_are_refused),
 		cmocka_unit_test(rapid_reset),
+		cmocka_unit_test(early_answer_takes_the_rest),
+		cmocka_unit_test(early_answer_asks_to_stop),
 		cmocka_unit_test(concurrent_streams_are_bounded),
 		cmocka_unit_test(ping_flood),
 		cmocka_unit_test(garbage_is_refused),
