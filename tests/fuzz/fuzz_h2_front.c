@@ -143,7 +143,8 @@ static void feed_h2(struct rpc_env *env, struct span in, size_t piece)
 		run_jobs();
 	}
 	if (err == 0)
-		(void)h2_tick(h, now_ms + 61000);
+		err = h2_tick(h, now_ms + 61000);
+	ASSERT(err <= 0);
 	h2_free(h);
 }
 
@@ -173,7 +174,8 @@ static void feed_h1(struct rpc_env *env, struct span in, size_t piece)
 		} while (n > 0 && err == 0);
 	}
 	if (err == 0)
-		(void)h1_tick(h, now_ms + 61000);
+		err = h1_tick(h, now_ms + 61000);
+	ASSERT(err <= 0);
 	h1_free(h);
 }
 
