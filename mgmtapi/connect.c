@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "core/err.h"
+#include "google/rpc/error_details.pb-c.h"
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/json.h"
 
@@ -82,6 +83,28 @@ int64_t connect_timeout_ms(const char *value)
 	return v;
 }
 
+/* The same for people and programs without protobuf; the protocol leaves room for it. */
+static void put_debug(struct buf *out, struct span value)
+{
+	Google__Rpc__ErrorInfo *info = google__rpc__error_info__unpack(NULL, value.len, value.ptr);
+
+	if (info == NULL)
+		return;
+	buf_put_str(out, ",\"debug\":{\"reason\":");
+	pbjson_put_string(out, span_str(info->reason));
+	buf_put_str(out, ",\"domain\":");
+	pbjson_put_string(out, span_str(info->domain));
+	buf_put_str(out, ",\"metadata\":{");
+	for (size_t i = 0; i < info->n_metadata; i++) {
+		buf_put_str(out, i > 0 ? "," : "");
+		pbjson_put_string(out, span_str(info->metadata[i]->key));
+		buf_put_u8(out, ':');
+		pbjson_put_string(out, span_str(info->metadata[i]->value));
+	}
+	buf_put_str(out, "}}");
+	google__rpc__error_info__free_unpacked(info, NULL);
+}
+
 static void put_detail(void *arg, const char *type, struct span value)
 {
 	struct buf *out = arg;
@@ -90,6 +113,8 @@ static void put_detail(void *arg, const char *type, struct span value)
 	pbjson_put_string(out, span_str(type));
 	buf_put_str(out, ",\"value\":");
 	pbjson_put_base64(out, value, false);
+	if (strcmp(type, "google.rpc.ErrorInfo") == 0)
+		put_debug(out, value);
 	buf_put_u8(out, '}');
 }
 

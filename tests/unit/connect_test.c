@@ -63,6 +63,8 @@ static void h2_errors(void **state)
 		buf_cstr(&r->body),
 		"{\"code\":\"not_found\",\"message\":\"no device \\\"missing\\\" \xc3\xa4\\n\","
 		"\"details\":[{\"type\":\"google.rpc.ErrorInfo\",\"value\":\""));
+	assert_non_null(strstr(buf_cstr(&r->body), "\"debug\":{\"reason\":\"DEVICE_NOT_FOUND\","
+	                                           "\"domain\":\"causeway\",\"metadata\":{"));
 	assert_non_null(strstr(buf_cstr(&r->body), "google.rpc.RetryInfo"));
 	r = post(&c, STATE_PATH, "application/json", "{\"devic\":1}");
 	assert_int_equal(r->status, 400);
@@ -286,7 +288,7 @@ static void h1_refusals(void **state)
 	assert_int_equal(count(&s, "HTTP/1.1 405 "), 1);
 	assert_int_equal(h1_say(&s,
 	                        "POST " STATE_PATH " HTTP/1.1\r\nHost: x\r\nContent-Type: "
-	                                           "application/grpc\r\nContent-Length: 0\r\n\r\n",
+	                        "application/grpc\r\nContent-Length: 0\r\n\r\n",
 	                        4096),
 	                 0);
 	assert_int_equal(count(&s, "HTTP/1.1 415 "), 1);
