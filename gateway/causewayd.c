@@ -371,24 +371,38 @@ static int run(struct daemon *d)
 
 /* ---- the other modes ------------------------------------------------------------------------------------------------------ */
 
-static int check(struct daemon *d)
+/* A data folder without a store is what a first start finds: the systemd unit checks before it. */
+static int check_store(struct daemon *d)
 {
-	struct uring_caps caps;
+	char path[4096];
 	struct buf findings;
-	int problems, status = make_store(d, true);
+	int problems, status;
 
+	if (file_path(path, sizeof(path), d->options.data, "store/data.mdb") == 0 &&
+	    access(path, F_OK) != 0 && errno == ENOENT) {
+		printf("store: none in %s yet; the first start makes it\n", d->options.data);
+		return EXIT_SUCCESS;
+	}
+	status = make_store(d, true);
 	if (status != 0)
 		return status;
 	buf_init(&findings, 1024 * 1024);
 	problems = store_check(d->store, &findings);
-	if (uring_probe(&caps, &d->why) == 0)
-		printf("kernel %u.%u: io_uring works%s\n", caps.kernel_major, caps.kernel_minor,
-		       caps.multishot ? "" : " (with what kernel 6.1 has)");
-	printf("configuration: %s\n", d->options.config != NULL ? d->options.config : "(defaults)");
 	printf("store: %s\n%s", problems == 0 ? "every record can be read" : "needs attention",
 	       buf_cstr(&findings));
 	buf_free(&findings);
 	return problems == 0 ? EXIT_SUCCESS : EXIT_CONFIGURATION;
+}
+
+static int check(struct daemon *d)
+{
+	struct uring_caps caps;
+
+	if (uring_probe(&caps, &d->why) == 0)
+		printf("kernel %u.%u: io_uring works%s\n", caps.kernel_major, caps.kernel_minor,
+		       caps.multishot ? "" : " (with what kernel 6.1 has)");
+	printf("configuration: %s\n", d->options.config != NULL ? d->options.config : "(defaults)");
+	return check_store(d);
 }
 
 static int rotate_key(struct daemon *d)
