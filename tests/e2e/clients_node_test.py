@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Clients from npm: @grpc/grpc-js with protos loaded at run time, and buf with nothing but the server's reflection; buf lints the protos."""
+import base64
 import json
 import os
 import subprocess
@@ -8,6 +9,27 @@ import time
 
 import clients_common
 import harness
+
+
+def fields(data):
+    """The fields of a protobuf message whose fields are all texts or messages: (number, octets)."""
+    while data:
+        number, length, shift, at = data[0] >> 3, 0, 0, 1
+        while True:
+            length |= (data[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 0x80:
+                break
+        yield number, data[at:at + length]
+        data = data[at + length:]
+
+
+def error_info(value):
+    """Reason, domain and metadata of a google.rpc.ErrorInfo in base64 without padding."""
+    found = list(fields(base64.b64decode(value + "=" * (-len(value) % 4))))
+    entries = [dict(fields(v)) for n, v in found if n == 3]
+    texts = {n: v.decode() for n, v in found if n != 3}
+    return texts[1], texts[2], {e[1].decode(): e[2].decode() for e in entries}
 
 
 class GrpcJs(clients_common.ClientCase):
@@ -49,9 +71,9 @@ class Buf(clients_common.ClientCase):
         process = subprocess.Popen(self.command("DeviceService/WatchDevices", {"filter": f"id={self.rig.live}"}, "--protocol", protocol),
                                    env=clients_common.clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    stdin=subprocess.DEVNULL, text=True)
-        self.addCleanup(harness.end_process, process)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
+        self.addCleanup(harness.end_process, process)
         messages = []
 
         def read():
@@ -115,8 +137,8 @@ class Buf(clients_common.ClientCase):
                                                            "requestId": f"gone-{time.time()}"}, "--protocol", protocol, code=9)
             self.assertEqual(error["code"], "failed_precondition")
             info = next(d for d in error["details"] if d["type"] == "google.rpc.ErrorInfo")
-            self.check_offline({"code": "FAILED_PRECONDITION", "reason": info["debug"]["reason"],
-                                "domain": info["debug"]["domain"], "hint": info["debug"]["metadata"]["hint"]})
+            reason, domain, metadata = error_info(info["value"])
+            self.check_offline({"code": "FAILED_PRECONDITION", "reason": reason, "domain": domain, "hint": metadata["hint"]})
 
     def test_unauthenticated(self):
         error = self.call("PowerService/GetPowerState", {"device": self.rig.live}, "--schema", clients_common.PROTO,
