@@ -21,8 +21,8 @@ fail() { echo "bench-idle: $*" >&2; exit 1; }
 
 # A field of the gateway's memory in octets, read from smaps_rollup.
 memory() { awk -v k="$1:" '$1 == k {print $2 * 1024}' "/proc/$daemon/smaps_rollup"; }
-# Kernel memory for socket buffers of the whole machine, in octets (both ends of every tunnel are here).
-socket_memory() { awk '/^TCP:/ {print $11 * 4096}' /proc/net/sockstat; }
+# Kernel objects of the whole machine (sockets, files, armed receives), in octets; both ends of every tunnel are here.
+kernel_memory() { awk '/^Slab:/ {print $2 * 1024}' /proc/meminfo; }
 metric() { curl -sf --max-time 10 "http://$metrics/metrics" | awk -v k="$1" '$1 == k {printf "%d", $2}'; }
 # The gateway's resident memory once it stops changing: two readings 3 s apart that differ by less than 64 KiB.
 settled() {
@@ -64,18 +64,18 @@ hold_devices() { # folder
 	fail "only $(metric causeway_tunnels_ready_total) of $tunnels tunnels became ready"
 }
 
-# One run; appends "RSS ANONYMOUS SOCKETS" per tunnel, in octets, to the list.
+# One run; appends "RSS ANONYMOUS KERNEL" per tunnel, in octets, to the list.
 one_run() {
-	local dir=$work/$1 rss anon sockets
+	local dir=$work/$1 rss anon kernel_slab
 	start_gateway "$dir"
 	metric causeway_tunnels >/dev/null
 	settled
-	rss=$(memory Rss) anon=$(memory Anonymous) sockets=$(socket_memory)
+	rss=$(memory Rss) anon=$(memory Anonymous) kernel_slab=$(kernel_memory)
 	hold_devices "$dir"
 	sleep "$settle"
 	settled
 	[ "$(metric causeway_tunnels)" = "$tunnels" ] || fail "$(metric causeway_tunnels) of $tunnels tunnels are held"
-	echo "$((($(memory Rss) - rss) / tunnels)) $((($(memory Anonymous) - anon) / tunnels)) $((($(socket_memory) - sockets) / tunnels)) $rss" >>"$work/runs"
+	echo "$((($(memory Rss) - rss) / tunnels)) $((($(memory Anonymous) - anon) / tunnels)) $((($(kernel_memory) - kernel_slab) / tunnels)) $rss" >>"$work/runs"
 	stop
 }
 
@@ -90,13 +90,13 @@ for n in $(seq "$runs"); do
 	one_run "$n"
 	awk -v n="$n" 'NR == n {printf "  %d octets resident each, %d of them anonymous\n", $1, $2}' "$work/runs"
 done
-rss=$(median 1) anon=$(median 2) sockets=$(median 3) empty=$(median 4)
+rss=$(median 1) anon=$(median 2) kernel_slab=$(median 3) empty=$(median 4)
 # What one tunnel cannot do without: connection with TLS, the tunnel with its session, the device in the registry.
 sum=$(($(floor_of conn_tls12) + $(floor_of sizeof_tunnel) + $(floor_of apf_heap) + $(floor_of sizeof_device)))
 
 printf '\n%8s  %s\n' octets "what, for each of $tunnels held tunnels (median of $runs runs)"
 printf '%8d  %s\n' "$rss" "resident memory of the gateway" "$anon" "of that anonymous (without the store's mapped pages)" \
-	"$sockets" "kernel: socket buffers, both ends (/proc/net/sockstat)"
+	"$kernel_slab" "kernel objects of both ends (growth of Slab in /proc/meminfo, of the whole machine: rough)"
 printf '\n%8s  %s\n' octets "the floor: each layer alone, as malloc sees it"
 awk -F'\t' '{printf "%8d  %s\n", $2, $3}' "$work/floor"
 printf '%8d  %s\n' "$sum" "sum of connection with TLS 1.2, tunnel, APF heap and device record"
@@ -106,11 +106,11 @@ mkdir -p "${results%/*}"
 jq -n --arg commit "$(git describe --always --dirty 2>/dev/null || echo unknown)" --arg kernel "$(uname -sr)" \
 	--arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" --argjson cores "$(nproc)" \
 	--argjson memory_kib "$(awk '/MemTotal/ {print $2}' /proc/meminfo)" \
-	--argjson tunnels "$tunnels" --argjson limit "$limit" --argjson rss "$rss" --argjson anon "$anon" --argjson sockets "$sockets" \
+	--argjson tunnels "$tunnels" --argjson limit "$limit" --argjson rss "$rss" --argjson anon "$anon" --argjson kernel_slab "$kernel_slab" \
 	--argjson empty "$empty" --argjson rss_runs "$(column 1)" --argjson anon_runs "$(column 2)" \
 	--argjson floor "$(jq -Rn '[inputs / "\t" | {(.[0]): (.[1] | tonumber)}] | add' <"$work/floor")" \
 	'{commit: $commit, machine: {cpu: $cpu, cores: $cores, memory_kib: $memory_kib, kernel: $kernel}, tls: "TLS 1.2 ECDHE-RSA-AES128-GCM-SHA256",
-	  tunnels: $tunnels, limit: $limit, octets_per_tunnel: {resident: $rss, anonymous: $anon, socket_buffers_both_ends: $sockets},
+	  tunnels: $tunnels, limit: $limit, octets_per_tunnel: {resident: $rss, anonymous: $anon, kernel_slab_both_ends: $kernel_slab},
 	  runs: {resident: $rss_runs, anonymous: $anon_runs}, resident_without_tunnels: $empty, floor: $floor}' >"$results"
 echo
 echo "written to $results"
