@@ -6,10 +6,13 @@ Everything a test starts is stopped by its pid when the test ends, whatever happ
 """
 import atexit
 import contextlib
+import http.client
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -53,14 +56,157 @@ def end_process(process, seconds=20):
         process.wait()
 
 
+def free_ports(count):
+    """Ports that were free a moment ago, for daemons that have to come back where they were."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def split_address(text):
+    host, port = text.rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+def new_guid(seed=None):
+    """A version-4 GUID as text; the same for the same seed."""
+    digits = f"{(random.Random(seed) if seed is not None else random).getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+class ApiError(Exception):
+    """An error answer of the API. code is Connect's word ("not_found"), reason the one of google.rpc.ErrorInfo."""
+
+    def __init__(self, code, message, reason, metadata):
+        super().__init__(f"{code} [{reason}]: {message}")
+        self.code, self.message, self.reason, self.metadata = code, message, reason, metadata
+
+
+def protobuf_fields(data):
+    """Field numbers and raw values of a message that has strings and submessages only."""
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (data[at] & 127) << shift
+            shift += 7
+            at += 1
+            if data[at - 1] < 128:
+                return value, at
+    at, found = 0, []
+    while at < len(data):
+        key, at = varint(at)
+        length, at = varint(at)
+        if key & 7 != 2:
+            found.append((key >> 3, length))
+            continue
+        found.append((key >> 3, data[at:at + length]))
+        at += length
+    return found
+
+
+def api_error(answer):
+    import base64
+    reason, metadata = "", {}
+    for detail in answer.get("details", []):
+        if not detail.get("type", "").endswith("google.rpc.ErrorInfo"):
+            continue
+        text = detail["value"]
+        for number, value in protobuf_fields(base64.b64decode(text + "=" * (-len(text) % 4))):
+            if number == 1:
+                reason = value.decode()
+            if number == 3:
+                pair = dict(protobuf_fields(value))
+                metadata[pair.get(1, b"").decode()] = pair.get(2, b"").decode()
+    return ApiError(answer.get("code"), answer.get("message", ""), reason, metadata)
+
+
+class Api:
+    """One HTTP/1.1 connection to the API that speaks Connect with JSON. Not for several threads at once."""
+
+    def __init__(self, place, token=None, timeout=None, address=None):
+        self.place, self.token, self.timeout = place, token or place.token, timeout or PATIENCE
+        self.address = address or place.api
+        self.context = place.tls_context()
+        self.connection = None
+
+    def _request(self, method, body, content_type):
+        if self.connection is None:
+            host, port = split_address(self.address)
+            self.connection = http.client.HTTPSConnection(host, port, context=self.context, timeout=self.timeout)
+        headers = {"Content-Type": content_type, "Connect-Protocol-Version": "1"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            self.connection.request("POST", f"/causeway.v1.{method}", body, headers)
+            return self.connection.getresponse()
+        except BaseException:
+            self.close()
+            raise
+
+    def call(self, method, message=None):
+        """method is "DeviceService/ListDevices". Returns the answer as a dict or raises ApiError."""
+        response = self._request(method, json.dumps(message or {}), "application/json")
+        try:
+            body = response.read()
+        except BaseException:
+            self.close()
+            raise
+        if response.status == 200:
+            return json.loads(body)
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            raise ApiError("unknown", f"HTTP {response.status}: {body[:200]!r}", "", {}) from None
+        raise api_error(answer)
+
+    def pages(self, method, field, message=None):
+        """All elements of a list, page after page."""
+        message = dict(message or {}, pageSize=1000)
+        while True:
+            answer = self.call(method, message)
+            yield from answer.get(field, [])
+            if not answer.get("nextPageToken"):
+                return
+            message["pageToken"] = answer["nextPageToken"]
+
+    def stream(self, method, message=None):
+        """The answers of a server stream, as they come; ends with the stream or raises its error."""
+        body = json.dumps(message or {}).encode()
+        response = self._request(method, b"\0" + len(body).to_bytes(4, "big") + body, "application/connect+json")
+        if response.status != 200:
+            raise AssertionError(f"HTTP {response.status} for a stream: {response.read()[:200]!r}")
+        while True:
+            head = response.read(5)
+            if len(head) < 5:
+                raise ConnectionError("the stream was cut")
+            length = int.from_bytes(head[1:], "big")
+            answer = json.loads(response.read(length) or b"{}")
+            if head[0] & 2:
+                if "error" in answer:
+                    raise api_error(answer["error"])
+                return
+            yield answer
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+
 class Place:
     """A folder with a gateway's data, its configuration, and the programs that run on it."""
 
-    def __init__(self, config="", name="localhost"):
+    def __init__(self, config="", name="localhost", cira="", api=""):
+        """config: further sections; cira, api: further lines of these sections, without their indentation."""
         self.dir = tempfile.mkdtemp(prefix="causeway-e2e-")
         self.data = os.path.join(self.dir, "data")
         self.name = name
         self.extra = config
+        self.cira_extra = "".join(f"\n  {line}" for line in cira.splitlines())
+        self.api_extra = "".join(f"\n  {line}" for line in api.splitlines())
+        self.cira_listen = self.api_listen = "127.0.0.1:0"
         self.daemon = None
         self.fleets = []
         self.logs = []
@@ -90,10 +236,10 @@ class Place:
     def config_text(self):
         return f"""
 cira:
-  listen: ["127.0.0.1:0"]
-  name: {self.name}
+  listen: ["{self.cira_listen}"]
+  name: {self.name}{self.cira_extra}
 api:
-  listen: ["127.0.0.1:0"]
+  listen: ["{self.api_listen}"]{self.api_extra}
 metrics:
   listen: "127.0.0.1:0"
 log:
@@ -164,6 +310,19 @@ log:
                     return float(line.rsplit(" ", 1)[1])
         return 0.0
 
+    # ---- the API
+
+    def client(self, **kwargs):
+        return Api(self, **kwargs)
+
+    def call(self, method, message=None, **kwargs):
+        """One call on a connection of its own."""
+        api = Api(self, **kwargs)
+        try:
+            return api.call(method, message)
+        finally:
+            api.close()
+
     # ---- the command line
 
     def cli_start(self, *args, **kwargs):
@@ -195,16 +354,45 @@ log:
 
     # ---- simulated devices
 
-    def fleet(self, count=1, *args, user=CIRA_USER, seed=1):
+    def fleet(self, count=1, *args, user=CIRA_USER, seed=1, cira=None):
         log = open(self.path(f"fleet-{len(self.fleets)}.log"), "w", encoding="utf-8")
-        command = [os.path.join(BUILD, "causeway-fleet"), "--connect", self.cira, "--count", str(count), "--seed", str(seed),
+        control = self.path(f"fleet-{len(self.fleets)}.sock")
+        command = [os.path.join(BUILD, "causeway-fleet"), "--connect", cira or self.cira, "--count", str(count), "--seed",
+                   str(seed), "--control", control,
                    "--user", user, "--password-file", self.cira_password_file, "--amt-user", AMT_USER,
                    "--amt-password-file", self.amt_password_file, "--ca", self.ca, "--name", self.name, *args]
         fleet = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         fleet.log_path = log.name
+        fleet.control = control
         log.close()
         self.fleets.append(fleet)
         return fleet
+
+    @staticmethod
+    def order(fleet, line):
+        """One command on a fleet's control socket (see causeway-fleet --help); returns what follows "ok"."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            s.connect(fleet.control)
+            s.sendall(line.encode() + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n"):
+                piece = s.recv(4096)
+                if not piece:
+                    break
+                answer += piece
+        answer = answer.decode().strip()
+        if not answer.startswith("ok"):
+            raise AssertionError(f"the fleet answers {line!r} with {answer!r}")
+        return answer[2:].strip()
+
+    def boots(self, fleet, guid):
+        """How often the device's host has booted, once its power has come to rest."""
+        def rest():
+            words = self.order(fleet, f"power {guid}").split()
+            return words if "changing" not in words else None
+        words = wait_for("power at rest", rest)
+        return int(words[words.index("boots") + 1])
 
     def wait_connected(self, count):
         return wait_for(f"{count} connected devices (gateway log:\n{self.log()[-2000:]})",
