@@ -270,7 +270,11 @@ log:
             return None
 
     def log(self):
-        return "".join(open(p, encoding="utf-8", errors="replace").read() for p in self.logs)
+        text = ""
+        for path in self.logs:
+            with open(path, encoding="utf-8", errors="replace") as f:
+                text += f.read()
+        return text
 
     def stop(self, sig=signal.SIGTERM, seconds=60):
         self.daemon.send_signal(sig)
