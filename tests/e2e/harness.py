@@ -399,8 +399,13 @@ log:
         return int(words[words.index("boots") + 1])
 
     def wait_connected(self, count):
-        return wait_for(f"{count} connected devices (gateway log:\n{self.log()[-2000:]})",
-                        lambda: (lambda d: d if len(d) >= count else None)(self.devices(connected_only=True)))
+        def enough():
+            found = self.devices(connected_only=True)
+            return found if len(found) >= count else None
+        try:
+            return wait_for(f"{count} connected devices", enough)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\ngateway log:\n{self.log()[-2000:]}") from None
 
 
 class TestCase(unittest.TestCase):

@@ -201,7 +201,7 @@ class Policies(harness.TestCase):
         self.assertEqual(len(ids), 2)
         self.assertEqual(ids[0], guid)
         self.assertRegex(ids[1], re.escape(guid) + r"#\d+")
-        self.assertTrue(all(self.device(i)["duplicateSuspected"] for i in ids))
+        self.assertTrue(all(self.device(i).get("duplicateSuspected") for i in ids))
         own = apf.Device(gateway.cira)
         self.addCleanup(own.close)
         own.ready(guid, "own-user", "Own-Pass-1234")

@@ -172,22 +172,25 @@ class Power(harness.TestCase):
         harness.wait_for("the delayed cycle", lambda: self.boots(guid) == before + 1, 20)
 
     def test_batch(self):
-        guids = [*self.guids[:3], harness.new_guid()]
-        before = {g: self.boots(g) for g in guids[:3]}
-        operation = self.gateway.call("PowerService/BatchChangePower", {"devices": guids[:3], "action": "POWER_ACTION_POWER_CYCLE",
+        guids = self.guids[:3]
+        before = {g: self.boots(g) for g in guids}
+        operation = self.gateway.call("PowerService/BatchChangePower", {"devices": guids, "action": "POWER_ACTION_POWER_CYCLE",
                                                                         "parallel": 2})
         done = self.gateway.call("OperationService/WaitOperation", {"id": operation["id"], "timeout": "60s"})
         self.assertEqual((done["state"], done["progressDone"], done["progressTotal"]), ("OPERATION_STATE_DONE", 3, 3))
-        self.assertEqual(sorted(r["device"] for r in done["results"]), sorted(guids[:3]))
+        self.assertEqual(sorted(r["device"] for r in done["results"]), sorted(guids))
         self.assertEqual({r.get("code", 0) for r in done["results"]}, {0})
         for guid, count in before.items():
             self.assertEqual(self.boots(guid), count + 1)
 
     def test_batch_from_the_command_line(self):
         before = {g: self.boots(g) for g in self.guids[:3]}
-        said = self.gateway.cli("power", "set", *self.guids[:3], "cycle", expect=None)
+        said = self.gateway.cli("power", "batch", "cycle", *self.guids[:3], expect=None)
         self.assertEqual(said.returncode, 0, said.stderr)
         self.assertRegex(said.stdout + said.stderr, "3")
+        failing = self.gateway.cli("power", "batch", "graceful-off", self.lame, self.guids[6], expect=None)
+        self.assertEqual(failing.returncode, 1, failing.stderr)
+        self.assertIn(self.lame, failing.stdout + failing.stderr)
         for guid, count in before.items():
             self.assertEqual(self.boots(guid), count + 1)
 
