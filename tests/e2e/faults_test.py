@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What goes wrong around the daemon: io_uring blocked, a full disk, broken files, wrong settings, ports and folders in use."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -109,7 +110,7 @@ class Settings(harness.TestCase):
         self.assertEqual(place.stop(), 0)
         status, said = run("--config", place.path("causeway.yaml"), "--data", place.data, "--check")
         self.assertEqual(status, 0, said)
-        self.assertRegex(said, "(?i)ok|good|no findings|fine|nothing")
+        self.assertRegex(said, "every record can be read")
 
     def test_port_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -165,7 +166,7 @@ class Files(harness.TestCase):
         for size in (len(whole) // 2, 8192, 5000, 100, 0):
             with open(path, "wb") as f:
                 f.write(whole[:size])
-            self.refuses(place, "(?i)truncated|damaged|broken|not a database|corrupt|short")
+            self.refuses(place, "(?i)cut off|damaged|destroyed|empty")
             self.assertEqual(os.path.getsize(path), size, "a refused file must stay as it was")
         with open(path, "wb") as f:
             f.write(whole)
@@ -177,7 +178,7 @@ class Files(harness.TestCase):
         path = self.database(place)
         with open(path, "r+b") as f:
             f.write(b"\xa5" * 8192)
-        self.refuses(place, "(?i)damaged|broken|not a database|corrupt|invalid")
+        self.refuses(place, "(?i)damaged|destroyed|not a store")
 
     def test_missing_and_wrong_sealing_key(self):
         place = self.filled()
@@ -189,7 +190,7 @@ class Files(harness.TestCase):
         self.assertEqual(status, ATTENTION, said)
         self.assertRegex(said, "seal.key|sealing key")
         with open(path, "wb") as f:
-            f.write(bytes((c ^ 1) if c not in b"\n" else c for c in key))
+            f.write(re.sub(rb"[0-9a-fA-F]{64}", lambda m: m.group(0)[::-1], key))
         os.chmod(path, 0o600)
         status, said = run("--config", place.path("causeway.yaml"), "--data", place.data)
         self.assertEqual(status, ATTENTION, said)

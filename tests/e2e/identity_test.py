@@ -333,7 +333,7 @@ class Secrets(harness.TestCase):
         gateway = self.place().start()
         tokens = [*self.some_of_everything(gateway), gateway.token]
         with open(os.path.join(gateway.data, "seal.key"), "rb") as f:
-            seal = f.read().strip()
+            seal = re.search(r"[0-9a-fA-F]{64}", f.read().decode()).group(0)
         passwords = [PASSWORD, harness.AMT_PASSWORD, self.OWN, self.OWN_AMT, self.SECOND, "Never-Stored-1", "Wrong-Password-313"]
         ha1 = hashlib.md5(f"{harness.AMT_USER}:Digest:{harness.AMT_PASSWORD}".encode()).hexdigest()
         places = {"settings": gateway.call("ServerService/GetSettings"), "devices": gateway.call("DeviceService/ListDevices"),
@@ -358,7 +358,7 @@ class Secrets(harness.TestCase):
             places["backup"] = f.read()
         self.assertGreater(len(places["backup"]), 4096)
         for what, secret in [*(("password " + p, p) for p in passwords), *(("token", t) for t in tokens), ("sealing key", seal),
-                             ("digest secret", ha1)]:
+                             ("sealing key", bytes.fromhex(seal)), ("digest secret", ha1)]:
             for name, content in places.items():
                 if (what, name) in (("token", "file admin.token"), ("sealing key", "file seal.key")):
                     continue
