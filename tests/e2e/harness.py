@@ -228,8 +228,15 @@ class Place:
     def close(self):
         for fleet in self.fleets:
             end_process(fleet)
-        end_process(self.daemon)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        running = self.daemon is not None and self.daemon.poll() is None
+        end_process(self.daemon, PATIENCE)
+        log, folder, self.logs = self.log() if os.path.exists(self.dir) else "", self.dir, []
+        shutil.rmtree(folder, ignore_errors=True)
+        if running and self.daemon.returncode != 0:
+            raise AssertionError(f"the gateway's exit status at the end: {self.daemon.returncode}\n{log[-3000:]}")
+        for word in ("Sanitizer:", "runtime error:"):
+            if word in log:
+                raise AssertionError(f"a sanitizer reports:\n{log[log.index(word):][:6000]}")
 
     # ---- the gateway
 
