@@ -124,7 +124,7 @@ static void enroll_finish(struct tunnel *t, const struct device_key *key, int er
 		tunnel_refused(t, ATTEMPT_POLICY,
 		               "right credentials, but the new device could not be stored (see the "
 		               "store's state in "
-		               "'causeway version' and the log)");
+		               "'causeway server status' and the log)");
 	if (apf_session_auth_result(&t->apf, ok, loop_now_ms(t->w->loop)) != 0) {
 		tunnel_close(t, 0, ok ? "protocol error" : "the device could not be enrolled");
 		return;
