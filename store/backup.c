@@ -161,6 +161,8 @@ static int restore_into(const char *backup, const char *env, const char *place, 
 		if (why->len == said)
 			buf_printf(why, "cannot restore %s to %s: %s", backup, place,
 			           err_text(err));
+		else
+			buf_printf(why, " (a copy of %s, which was to be restored)", backup);
 	}
 	return err;
 }
