@@ -185,14 +185,17 @@ class Device:
         raise AssertionError(f"the server sent a message of type {kind}")
 
     def expect(self, kind, timeout=None):
-        """The next message, which must be of that type; keep-alive options are answered on the way unless they are wanted."""
+        """The next message, which must be of that type. On the way, unless wanted: keep-alive options are agreed to, channels refused."""
         while True:
             got = self.message(timeout)
             if got[0] == kind:
                 return got
-            if got[0] != OPTIONS_REQUEST:
+            if got[0] == OPTIONS_REQUEST:
+                self.send(bytes([OPTIONS_REPLY]) + u32(got[1]) + u32(got[2]))
+            elif got[0] == CHANNEL_OPEN:
+                self.send(bytes([CHANNEL_FAILURE]) + u32(got[2]) + u32(1) + u32(0) + u32(0))
+            else:
                 raise AssertionError(f"type {kind} expected, the server sent {got}")
-            self.send(bytes([OPTIONS_REPLY]) + u32(got[1]) + u32(got[2]))
 
     def login(self, guid, user, password, trigger=4):
         """True when the server let us in, False when it refused (the connection is closed then)."""

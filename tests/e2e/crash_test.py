@@ -164,6 +164,7 @@ class Power(Worker):
 
     fleet, guids = None, ()
     pending = ()
+    told = untold = 0  # power cycles that were acknowledged, and that the kill cut off
 
     def run(self, stop):
         self.pending = []
@@ -198,6 +199,7 @@ class Power(Worker):
                     answers.append(error)
             cycles = self.place.boots(self.fleet, one["guid"]) - one["boots"]
             told = isinstance(one["answer"], dict)
+            self.told, self.untold = self.told + told, self.untold + (not told)
             if cycles > 1 or (told and cycles != 1):
                 raise AssertionError(f"{one['guid']} was cycled {cycles} times; first answer {one['answer']}, repeated {answers}")
             if told and answers != [one["answer"]] * 2:
@@ -223,13 +225,18 @@ class Crash(harness.TestCase):
         workers = [kind(place, f"{kind.__name__.lower()}{i}", random.Random(rng.random())) for i, kind in enumerate(kinds)]
         for worker in workers:
             worker.fleet, worker.guids = fleet, guids[:3] if isinstance(worker, Power) else guids
+        for guid in guids:
+            place.cli("power", "get", guid)
         begin = time.monotonic()
         for number in range(ROUNDS):
             self.one_round(place, workers, rng, number)
         place.stop()
         counts = {w.name: w.count for w in workers}
-        print(f"{ROUNDS} kills in {time.monotonic() - begin:.0f} s, {sum(counts.values())} changes: {counts}")
+        power = workers[-1]
+        print(f"{ROUNDS} kills in {time.monotonic() - begin:.0f} s, {sum(counts.values())} changes: {counts}; power requests repeated after "
+              f"the kill: {power.told} acknowledged, {power.untold} cut off or refused", flush=True)
         self.assertGreater(min(counts.values()), ROUNDS)
+        self.assertGreater(power.told, ROUNDS // 2)
 
     def one_round(self, place, workers, rng, number):
         stop = threading.Event()
@@ -254,6 +261,8 @@ class Crash(harness.TestCase):
         wanted = {g for g in power.guids}
         harness.wait_for("the devices to be back", lambda: wanted <= {
             d["id"] for d in client.call("DeviceService/ListDevices", {"filter": "connected=true", "pageSize": 1000}).get("devices", [])})
+        for guid in power.guids:  # waits until the tunnels take operations
+            client.call("PowerService/GetPowerState", {"device": guid})
         try:
             for w in workers:
                 w.settle({k: v for k, v in w.actual(client).items() if not isinstance(w, (Groups, Tokens)) or k.startswith(w.name)})

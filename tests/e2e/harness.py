@@ -57,12 +57,16 @@ def end_process(process, seconds=20):
 
 
 def free_ports(count):
-    """Ports that were free a moment ago, for daemons that have to come back where they were."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports that are free, for daemons that have to come back where they were. Outside the range that the kernel gives to outgoing
+    connections: while a daemon is down, a device that dials in could get its very port."""
+    found = []
+    while len(found) < count:
+        port = random.randrange(15000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def split_address(text):

@@ -15,9 +15,16 @@ class Watch:
     def __init__(self, test, gateway, *args):
         self.process = gateway.cli_start("device", "watch", "--json", *args)
         self.events = []
-        test.addCleanup(harness.end_process, self.process)
-        threading.Thread(target=self._read, daemon=True).start()
+        test.addCleanup(self.end)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         harness.wait_for("the watch's sync marker", lambda: self.of("SYNC"))
+
+    def end(self):
+        harness.end_process(self.process)
+        self.reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
 
     def _read(self):
         for line in self.process.stdout:
@@ -65,7 +72,12 @@ class Power(harness.TestCase):
         watch = Watch(self, self.gateway)
         before = self.boots(guid)
         self.gateway.cli("power", "set", guid, "cycle")
-        harness.wait_for("off, then on", lambda: ON in watch.states(guid)[1:] and watch.states(guid)[0] in OFF, 30)
+
+        def off_then_on():
+            states = watch.states(guid)
+            off = next((i for i, state in enumerate(states) if state in OFF), len(states))
+            return ON in states[off:]
+        harness.wait_for("off, then on", off_then_on, 30)
         self.assertEqual(self.boots(guid), before + 1)
 
     def test_every_action(self):
