@@ -134,11 +134,11 @@ $(B)/tests/unit/%_test: $(B)/obj/tests/unit/%_test.o $(call objs,$(TEST_HELPERS)
 
 # ---- tests --------------------------------------------------------------------------------------------------------
 REPLAYS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/tests/fuzz/%_replay)
+FUZZ_PARTS = $(call objs,$(filter-out bench/fleet/main.c,$(FLEET_SRCS)))
 $(B)/tests/fuzz/%_replay: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(FUZZ_PARTS) $(ARCHIVES)
 	$(call link)
 $(B)/tests/fuzz/%_fuzzer: $(B)/obj/tests/fuzz/%.o $(FUZZ_PARTS) $(ARCHIVES)
 	$(call link,-fsanitize=fuzzer)
-FUZZ_PARTS = $(call objs,$(filter-out bench/fleet/main.c,$(FLEET_SRCS)))
 
 check: deps ## install dependencies, build, run every test; ends with "N passed, N failed, N skipped"
 	$(Q)tools/check.sh unit corpus e2e
