@@ -7,18 +7,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)         ((a) < (b) ? (a) : (b))
-#define MAX(a, b)         ((a) > (b) ? (a) : (b))
-#define MUST_CHECK        __attribute__((warn_unused_result))
-#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
-#define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)                     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                     ((a) > (b) ? (a) : (b))
+#define MUST_CHECK                    __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 /* For programmer errors only, in production too. What a peer sends never reaches an ASSERT. */
-#define ASSERT(x)                                                                                  \
-	do {                                                                                       \
-		if (__builtin_expect(!(x), 0))                                                     \
-			assert_failed(#x, __FILE__, __LINE__);                                     \
+#define ASSERT(x)                                              \
+	do {                                                   \
+		if (__builtin_expect(!(x), 0))                 \
+			assert_failed(#x, __FILE__, __LINE__); \
 	} while (0)
 
 _Noreturn void assert_failed(const char *expr, const char *file, int line);

@@ -107,7 +107,8 @@ void buf_put_u16(struct buf *b, uint16_t v)
 
 void buf_put_u32(struct buf *b, uint32_t v)
 {
-	const uint8_t x[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+	const uint8_t x[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
+	                      (uint8_t)v};
 
 	buf_put(b, x, sizeof(x));
 }
@@ -206,5 +207,6 @@ uint32_t cur_u32(struct cur *c)
 
 	if (s.ptr == NULL)
 		return 0;
-	return (uint32_t)s.ptr[0] << 24 | (uint32_t)s.ptr[1] << 16 | (uint32_t)s.ptr[2] << 8 | s.ptr[3];
+	return (uint32_t)s.ptr[0] << 24 | (uint32_t)s.ptr[1] << 16 | (uint32_t)s.ptr[2] << 8 |
+	       s.ptr[3];
 }

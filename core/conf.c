@@ -268,7 +268,7 @@ static void apply_items(struct walk *w, const struct conf_field *f, const struct
 			note(w, e, f, "has an entry that is not a mapping");
 			continue;
 		}
-		v = realloc(items->v, (items->n + 1) * size);
+		v = reallocarray(items->v, items->n + 1, size);
 		if (v == NULL) {
 			w->tree->err = -ERR_NOMEM;
 			return;

@@ -4,23 +4,21 @@
 
 #include <errno.h>
 
-static const char *const names[] = {
-	"ERR_OK",
+static const char *const names[] = {"ERR_OK",
 #define X(name, text) #name,
-	ERR_LIST(X)
+                                    ERR_LIST(X)
 #undef X
 };
 
-static const char *const texts[] = {
-	"no error",
+static const char *const texts[] = {"no error",
 #define X(name, text) text,
-	ERR_LIST(X)
+                                    ERR_LIST(X)
 #undef X
 };
 
 static size_t err_index(int e)
 {
-	size_t i = e < 0 ? (size_t)-(long)e : (size_t)e;
+	size_t i = e < 0 ? (size_t) - (long)e : (size_t)e;
 
 	return i < ERR_COUNT ? i : ERR_INTERNAL;
 }
@@ -39,15 +37,32 @@ static const struct {
 	int from;
 	int to;
 } errno_map[] = {
-	{ENOMEM, ERR_NOMEM},	    {EINVAL, ERR_INVALID},	 {EAGAIN, ERR_AGAIN},
-	{ECONNRESET, ERR_CLOSED},   {EPIPE, ERR_CLOSED},	 {ECONNABORTED, ERR_CLOSED},
-	{ETIMEDOUT, ERR_TIMEOUT},   {ETIME, ERR_TIMEOUT},	 {ECANCELED, ERR_CANCELLED},
-	{EBUSY, ERR_BUSY},	    {ENOENT, ERR_NOT_FOUND},	 {EEXIST, ERR_EXISTS},
-	{EACCES, ERR_DENIED},	    {EPERM, ERR_DENIED},	 {ENOSPC, ERR_NO_SPACE},
-	{EDQUOT, ERR_NO_SPACE},	    {EMFILE, ERR_FULL},		 {ENFILE, ERR_FULL},
-	{ENOBUFS, ERR_FULL},	    {EROFS, ERR_READONLY},	 {ECONNREFUSED, ERR_REFUSED},
-	{EHOSTUNREACH, ERR_REFUSED}, {ENETUNREACH, ERR_REFUSED}, {ENOSYS, ERR_UNSUPPORTED},
-	{EOPNOTSUPP, ERR_UNSUPPORTED}, {EADDRINUSE, ERR_EXISTS},
+	{ENOMEM, ERR_NOMEM},
+	{EINVAL, ERR_INVALID},
+	{EAGAIN, ERR_AGAIN},
+	{ECONNRESET, ERR_CLOSED},
+	{EPIPE, ERR_CLOSED},
+	{ECONNABORTED, ERR_CLOSED},
+	{ETIMEDOUT, ERR_TIMEOUT},
+	{ETIME, ERR_TIMEOUT},
+	{ECANCELED, ERR_CANCELLED},
+	{EBUSY, ERR_BUSY},
+	{ENOENT, ERR_NOT_FOUND},
+	{EEXIST, ERR_EXISTS},
+	{EACCES, ERR_DENIED},
+	{EPERM, ERR_DENIED},
+	{ENOSPC, ERR_NO_SPACE},
+	{EDQUOT, ERR_NO_SPACE},
+	{EMFILE, ERR_FULL},
+	{ENFILE, ERR_FULL},
+	{ENOBUFS, ERR_FULL},
+	{EROFS, ERR_READONLY},
+	{ECONNREFUSED, ERR_REFUSED},
+	{EHOSTUNREACH, ERR_REFUSED},
+	{ENETUNREACH, ERR_REFUSED},
+	{ENOSYS, ERR_UNSUPPORTED},
+	{EOPNOTSUPP, ERR_UNSUPPORTED},
+	{EADDRINUSE, ERR_EXISTS},
 };
 
 int err_from_errno(int n)

@@ -7,33 +7,33 @@
 
 #include "core/base.h"
 
-#define ERR_LIST(X)                                                                                \
-	X(ERR_NOMEM, "out of memory")                                                              \
-	X(ERR_INVALID, "invalid argument or value")                                                \
-	X(ERR_TOO_BIG, "larger than the limit")                                                    \
-	X(ERR_MORE, "more input is needed")                                                        \
-	X(ERR_AGAIN, "would block")                                                                \
-	X(ERR_PROTOCOL, "the peer broke the protocol")                                             \
-	X(ERR_CLOSED, "the connection was closed")                                                 \
-	X(ERR_TIMEOUT, "timed out")                                                                \
-	X(ERR_CANCELLED, "cancelled")                                                              \
-	X(ERR_BUSY, "busy")                                                                        \
-	X(ERR_NOT_FOUND, "not found")                                                              \
-	X(ERR_EXISTS, "exists already")                                                            \
-	X(ERR_DENIED, "not permitted")                                                             \
-	X(ERR_UNAUTHENTICATED, "wrong or missing credentials")                                     \
-	X(ERR_PRECONDITION, "not possible in the present state")                                   \
-	X(ERR_IO, "input/output error")                                                            \
-	X(ERR_TLS, "TLS error")                                                                    \
-	X(ERR_PIN, "the certificate is not the pinned one")                                        \
-	X(ERR_FULL, "a limit was reached")                                                         \
-	X(ERR_NO_SPACE, "no space left on the device")                                             \
-	X(ERR_UNSUPPORTED, "not supported")                                                        \
-	X(ERR_CORRUPT, "damaged data")                                                             \
-	X(ERR_READONLY, "read-only")                                                               \
-	X(ERR_OFFLINE, "the device is not connected")                                              \
-	X(ERR_REFUSED, "refused by the peer")                                                      \
-	X(ERR_FAULT, "the device answered with a fault")                                           \
+#define ERR_LIST(X)                                              \
+	X(ERR_NOMEM, "out of memory")                            \
+	X(ERR_INVALID, "invalid argument or value")              \
+	X(ERR_TOO_BIG, "larger than the limit")                  \
+	X(ERR_MORE, "more input is needed")                      \
+	X(ERR_AGAIN, "would block")                              \
+	X(ERR_PROTOCOL, "the peer broke the protocol")           \
+	X(ERR_CLOSED, "the connection was closed")               \
+	X(ERR_TIMEOUT, "timed out")                              \
+	X(ERR_CANCELLED, "cancelled")                            \
+	X(ERR_BUSY, "busy")                                      \
+	X(ERR_NOT_FOUND, "not found")                            \
+	X(ERR_EXISTS, "exists already")                          \
+	X(ERR_DENIED, "not permitted")                           \
+	X(ERR_UNAUTHENTICATED, "wrong or missing credentials")   \
+	X(ERR_PRECONDITION, "not possible in the present state") \
+	X(ERR_IO, "input/output error")                          \
+	X(ERR_TLS, "TLS error")                                  \
+	X(ERR_PIN, "the certificate is not the pinned one")      \
+	X(ERR_FULL, "a limit was reached")                       \
+	X(ERR_NO_SPACE, "no space left on the device")           \
+	X(ERR_UNSUPPORTED, "not supported")                      \
+	X(ERR_CORRUPT, "damaged data")                           \
+	X(ERR_READONLY, "read-only")                             \
+	X(ERR_OFFLINE, "the device is not connected")            \
+	X(ERR_REFUSED, "refused by the peer")                    \
+	X(ERR_FAULT, "the device answered with a fault")         \
 	X(ERR_INTERNAL, "internal error")
 
 enum err {

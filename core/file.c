@@ -59,7 +59,8 @@ static int sync_folder_of(const char *path)
 	const char *slash = strrchr(path, '/');
 	int fd, err = 0;
 
-	(void)snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)MAX(slash - path, 1) : 1, slash != NULL ? path : ".");
+	(void)snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)MAX(slash - path, 1) : 1,
+	               slash != NULL ? path : ".");
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_from_errno(errno);

@@ -69,7 +69,8 @@ size_t base64_encoded_len(size_t n)
 
 size_t base64_encode(char *dst, struct span src, bool pad)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *p = dst;
 
 	for (size_t i = 0; i < src.len; i += 3) {

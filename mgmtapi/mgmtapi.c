@@ -177,7 +177,8 @@ int mgmtapi_listen(struct mgmtapi *m, const struct addr *addr, struct buf *why)
 	}
 	addr_format(addr, text);
 	buf_printf(why, "cannot listen on %s: %s", text,
-	           err == -ERR_EXISTS ? "another program uses this port; stop it or choose another port"
+	           err == -ERR_EXISTS
+	                   ? "another program uses this port; stop it or choose another port"
 	           : err == -ERR_DENIED
 	                   ? "no permission; ports below 1024 need CAP_NET_BIND_SERVICE"
 	                   : err_text(err));

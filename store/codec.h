@@ -14,7 +14,7 @@
 #include "store/seal.h"
 
 #define RECORD_VERSION   1
-#define RECORD_KEY_MAX   96    /* longest key of any table */
+#define RECORD_KEY_MAX   96      /* longest key of any table */
 #define RECORD_SIZE_MAX  1114112 /* longest value of any table */
 #define SCAN_DEPTH_MAX   8
 #define SCAN_OBJECTS_MAX 4096

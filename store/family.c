@@ -15,13 +15,12 @@
 #define UINT(k, m)   .key = (k), .kind = FIELD_UINT, AT(m), .aux = NO_OFFSET
 #define ENUM(k, m, highest) \
 	.key = (k), .kind = FIELD_ENUM, AT(m), .aux = NO_OFFSET, .max = (highest)
-#define BIN(k, m)           .key = (k), .kind = FIELD_BIN, AT(m), .aux = NO_OFFSET
-#define BIN_IF(k, m, has)   .key = (k), .kind = FIELD_BIN, AT(m), .aux = OFF(has)
-#define BLOB(k, m, n, most) .key = (k), .kind = FIELD_BLOB, AT(m), .aux = OFF(n), .max = (most)
-#define LABELS(k, m, n)     .key = (k), .kind = FIELD_LABELS, AT(m), .aux = OFF(n), .max = LABELS_MAX
-#define NAMES(k, m, n, most) \
-	.key = (k), .kind = FIELD_NAMES, AT(m), .aux = OFF(n), .max = (most)
-#define BYTES(k, m, n, b) .key = (k), .kind = FIELD_BYTES, AT(m), .aux = OFF(n), .flag = OFF(b)
+#define BIN(k, m)            .key = (k), .kind = FIELD_BIN, AT(m), .aux = NO_OFFSET
+#define BIN_IF(k, m, has)    .key = (k), .kind = FIELD_BIN, AT(m), .aux = OFF(has)
+#define BLOB(k, m, n, most)  .key = (k), .kind = FIELD_BLOB, AT(m), .aux = OFF(n), .max = (most)
+#define LABELS(k, m, n)      .key = (k), .kind = FIELD_LABELS, AT(m), .aux = OFF(n), .max = LABELS_MAX
+#define NAMES(k, m, n, most) .key = (k), .kind = FIELD_NAMES, AT(m), .aux = OFF(n), .max = (most)
+#define BYTES(k, m, n, b)    .key = (k), .kind = FIELD_BYTES, AT(m), .aux = OFF(n), .flag = OFF(b)
 #define SEALED(k, m, n, b) \
 	.key = (k), .kind = FIELD_SEALED_BYTES, AT(m), .aux = OFF(n), .flag = OFF(b)
 

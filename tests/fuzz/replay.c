@@ -55,7 +55,8 @@ int main(int argc, char **argv)
 
 			if (e->d_name[0] == '.')
 				continue;
-			if (file_path(path, sizeof(path), argv[i], e->d_name) != 0 || replay_file(path) != 0)
+			if (file_path(path, sizeof(path), argv[i], e->d_name) != 0 ||
+			    replay_file(path) != 0)
 				return 1;
 			n++;
 		}

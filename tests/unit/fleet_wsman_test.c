@@ -122,13 +122,13 @@ static void test_get_is_byte_faithful(void **state)
 		"CIM_PowerManagementService</c:ResourceURI></a:Header><a:Body>"
 		"<g:CIM_PowerManagementService><g:CreationClassName>CIM_PowerManagementService"
 		"</g:CreationClassName><g:ElementName>Intel(r) AMT Power Management "
-	        "Service</g:ElementName>"
+		"Service</g:ElementName>"
 		"<g:EnabledState>5</g:EnabledState><g:Name>Intel(r) AMT Power Management "
-	        "Service</g:Name>"
+		"Service</g:Name>"
 		"<g:RequestedState>12</g:RequestedState>"
 		"<g:SystemCreationClassName>CIM_ComputerSystem</g:SystemCreationClassName>"
 		"<g:SystemName>Intel(r) "
-	        "AMT</g:SystemName></g:CIM_PowerManagementService></a:Body></a:Envelope>");
+		"AMT</g:SystemName></g:CIM_PowerManagementService></a:Body></a:Envelope>");
 	rig_free(&r);
 }
 
@@ -254,17 +254,17 @@ static void test_fault_is_byte_faithful(void **state)
 		"xmlns:a=\"http://www.w3.org/2003/05/soap-envelope\" "
 		"xmlns:h=\"http://schemas.xmlsoap.org/ws/2005/02/trust\" "
 		"xmlns:i=\"http://docs.oasis-open.org/wss/2004/01/"
-	        "oasis-200401-wss-wssecurity-secext-1.0.xsd\" " XSI "<a:Header>" TO
+		"oasis-200401-wss-wssecurity-secext-1.0.xsd\" " XSI "<a:Header>" TO
 		"<b:RelatesTo>17</b:RelatesTo><b:Action a:mustUnderstand=\"true\">"
 		"http://schemas.xmlsoap.org/ws/2004/08/addressing/fault</b:Action>"
 		"<b:MessageID>uuid:00000000-8086-8086-8086-000000000001</b:MessageID></"
-	        "a:Header><a:Body><a:Fault><a:Code>"
+		"a:Header><a:Body><a:Fault><a:Code>"
 		"<a:Value>a:Sender</a:Value><a:Subcode><a:Value>b:DestinationUnreachable</"
-	        "a:Value></a:Subcode></a:Code>"
+		"a:Value></a:Subcode></a:Code>"
 		"<a:Reason><a:Text xml:lang=\"en-US\">No route can be determined to reach the "
-	        "destination role defined by "
+		"destination role defined by "
 		"the WSAddressing "
-	        "To.</a:Text></a:Reason><a:Detail></a:Detail></a:Fault></a:Body></a:Envelope>");
+		"To.</a:Text></a:Reason><a:Detail></a:Detail></a:Fault></a:Body></a:Envelope>");
 	rig_free(&r);
 }
 
@@ -326,10 +326,10 @@ static void test_put_and_single_use(void **state)
 
 	(void)state;
 	rig_init(&r);
-	assert_int_equal(
-		put_boot(&r, "<h:BIOSSetup>true</h:BIOSSetup><h:UefiBootParametersArray>AA==</"
-	                     "h:UefiBootParametersArray>"),
-		200);
+	assert_int_equal(put_boot(&r,
+	                          "<h:BIOSSetup>true</h:BIOSSetup><h:UefiBootParametersArray>AA==</"
+	                          "h:UefiBootParametersArray>"),
+	                 200);
 	assert_true(has(&r, "<g:BIOSPause>false</g:BIOSPause><g:BIOSSetup>true</g:BIOSSetup>"));
 	assert_true(has(&r,
 	                "<g:UEFILocalPBABootEnabled>true</g:UEFILocalPBABootEnabled>"
@@ -371,35 +371,34 @@ static void test_put_refusals(void **state)
 	"<x:Address>/wsman</x:Address><x:ReferenceParameters><w:ResourceURI>" AMT cls \
 	"</w:ResourceURI><w:SelectorSet><w:Selector Name=\"InstanceID\">" id          \
 	"</w:Selector></w:SelectorSet></x:ReferenceParameters>"
-#define TLS_CONTEXT                                                                                \
-	"<h:AMT_TLSCredentialContext xmlns:h=\"" AMT "AMT_TLSCredentialContext\"><h:"              \
-	                                             "ElementInContext>" TLS_EPR(                  \
-							     "AMT_PublicKeyCertificate",           \
-							     "Handle: 0") "</"                     \
-	                                                                  "h:ElementInContext><h:" \
-	                                                                  "ElementProvidingContex" \
-	                                                                  "t>" TLS_EPR("AMT_"      \
-	                                                                               "TLSProtoc" \
-	                                                                               "olEndpoin" \
-	                                                                               "tCollecti" \
-	                                                                               "on",       \
-	                                                                               "c") "</"   \
-	                                                                                    "h:"   \
-	                                                                                    "Elem" \
-	                                                                                    "entP" \
-	                                                                                    "rovi" \
-	                                                                                    "ding" \
-	                                                                                    "Cont" \
-	                                                                                    "ext>" \
-	                                                                                    "</"   \
-	                                                                                    "h:"   \
-	                                                                                    "AMT_" \
-	                                                                                    "TLSC" \
-	                                                                                    "rede" \
-	                                                                                    "ntia" \
-	                                                                                    "lCon" \
-	                                                                                    "text" \
-	                                                                                    ">"
+#define TLS_CONTEXT                                                                   \
+	"<h:AMT_TLSCredentialContext xmlns:h=\"" AMT "AMT_TLSCredentialContext\"><h:" \
+	"ElementInContext>" TLS_EPR("AMT_PublicKeyCertificate",                       \
+	                            "Handle: 0") "</"                                 \
+						 "h:ElementInContext><h:"             \
+						 "ElementProvidingContex"             \
+						 "t>" TLS_EPR("AMT_"                  \
+	                                                      "TLSProtoc"             \
+	                                                      "olEndpoin"             \
+	                                                      "tCollecti"             \
+	                                                      "on",                   \
+	                                                      "c") "</"               \
+								   "h:"               \
+								   "Elem"             \
+								   "entP"             \
+								   "rovi"             \
+								   "ding"             \
+								   "Cont"             \
+								   "ext>"             \
+								   "</"               \
+								   "h:"               \
+								   "AMT_"             \
+								   "TLSC"             \
+								   "rede"             \
+								   "ntia"             \
+								   "lCon"             \
+								   "text"             \
+								   ">"
 
 static void test_create_and_delete(void **state)
 {
@@ -447,13 +446,13 @@ static int request_power(struct rig *r, unsigned value, const char *system)
 		"<p:RequestPowerStateChange_INPUT xmlns:p=\"" CIM
 		"CIM_PowerManagementService\"><p:PowerState>%u</p:PowerState>"
 		"<p:ManagedElement><x:Address>http://schemas.xmlsoap.org/ws/2004/08/addressing</"
-	        "x:Address>"
+		"x:Address>"
 		"<x:ReferenceParameters><w:ResourceURI>" CIM
 		"CIM_ComputerSystem</w:ResourceURI><w:SelectorSet>"
 		"<w:Selector Name=\"CreationClassName\">CIM_ComputerSystem</w:Selector><w:Selector "
-	        "Name=\"Name\">%s</w:Selector>"
+		"Name=\"Name\">%s</w:Selector>"
 		"</w:SelectorSet></x:ReferenceParameters></p:ManagedElement></"
-	        "p:RequestPowerStateChange_INPUT>",
+		"p:RequestPowerStateChange_INPUT>",
 		value, system);
 	return call(r, CIM "CIM_PowerManagementService",
 	            CIM "CIM_PowerManagementService/RequestPowerStateChange", "", body);
@@ -522,7 +521,7 @@ static void test_digest_vector(void **state)
 	static const char header[] =
 		"Digest username=\"admin\", realm=\"Digest:A3829B3827DE4D33D4449B366831FD01\", "
 		"nonce=\"B9AX94iAAAAAAAAAx6rrSfPHGUrx/3uA\", uri=\"/wsman\", response=\"%s\", "
-	        "qop=\"%s\", nc=\"0000000%d\", "
+		"qop=\"%s\", nc=\"0000000%d\", "
 		"cnonce=\"0a4f113b0a4f113b\"";
 	struct rig r;
 	char text[512];

@@ -137,7 +137,7 @@ static void access_is_enforced(void **state)
 	assert_string_equal(demo.request_id, "r-1");
 	buf_clear(&b);
 	q.request_id = (char *)(uintptr_t) "0123456789012345678901234567890123456789012345678901234"
-	                                   "567890123";
+					   "567890123";
 	envelope_msg(&b, &q.base);
 	rq.body = buf_span(&b);
 	r = h2client_request(&c, &rq);

@@ -69,7 +69,7 @@ static void test_values_cannot_forge(void **state)
 		format_one(LOG_TEXT, f, 1, &out),
 		"time=2026-01-01T00:00:00.123Z level=warn event=ev v=\"a b=\\\"c\\\"\\\\\\n"
 		"\\x1b["
-	        "2J\\x7f\\xff\xc3\xa9\\xc0\\x80\\xed\\xa0\\x80\\xe2\\x80\\xae\\xc2\\x9b\\x00\"\n");
+		"2J\\x7f\\xff\xc3\xa9\\xc0\\x80\\xed\\xa0\\x80\\xe2\\x80\\xae\\xc2\\x9b\\x00\"\n");
 	(void)format_one(LOG_JSON, f, 1, &out);
 	assert_non_null(strstr(buf_cstr(&out), "\\u001b[2J\\u007f\\\\xff\xc3\xa9\\\\xc0"));
 	buf_free(&out);

@@ -17,14 +17,17 @@ static void test_guid_is_mixed_endian(void **state)
 	struct guid back;
 	assert_int_equal(guid_parse(span_str("33221100-5544-7766-8899-AABBCCDDEEFF"), &back), 0);
 	assert_true(guid_equal(&g, &back));
-	assert_int_equal(guid_parse(span_str("33221100-5544-7766-8899-AABBCCDDEEF"), &back), -ERR_INVALID);
-	assert_int_equal(guid_parse(span_str("3322110005544-7766-8899-AABBCCDDEEFF"), &back), -ERR_INVALID);
+	assert_int_equal(guid_parse(span_str("33221100-5544-7766-8899-AABBCCDDEEF"), &back),
+	                 -ERR_INVALID);
+	assert_int_equal(guid_parse(span_str("3322110005544-7766-8899-AABBCCDDEEFF"), &back),
+	                 -ERR_INVALID);
 }
 
 static void test_guid_placeholders(void **state)
 {
-	static const char *const bad[] = {"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
-					  "03000200-0400-0500-0006-000700080009", "78563412-0009-0000-0000-000000000000"};
+	static const char *const bad[] = {
+		"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
+		"03000200-0400-0500-0006-000700080009", "78563412-0009-0000-0000-000000000000"};
 	struct guid g;
 
 	(void)state;
@@ -39,7 +42,8 @@ static void test_guid_placeholders(void **state)
 static void test_base64_both_ways(void **state)
 {
 	static const char *const plain[] = {"", "f", "fo", "foo", "foob", "fooba", "foobar"};
-	static const char *const coded[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+	static const char *const coded[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+	                                    "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
 	static const char *const wrong[] = {"Z", "Zg=", "Zh==", "Zg==Zg==", "Z g=", "===="};
 	char text[16];
 	uint8_t raw[16];
@@ -48,7 +52,8 @@ static void test_base64_both_ways(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
 		base64_encode(text, span_str(plain[i]), true);
 		assert_string_equal(text, coded[i]);
-		assert_int_equal(base64_decode(raw, sizeof(raw), span_str(coded[i])), strlen(plain[i]));
+		assert_int_equal(base64_decode(raw, sizeof(raw), span_str(coded[i])),
+		                 strlen(plain[i]));
 		base64_encode(text, span_str(plain[i]), false);
 		assert_int_equal(base64_decode(raw, sizeof(raw), span_str(text)), strlen(plain[i]));
 		assert_memory_equal(raw, plain[i], strlen(plain[i]));
@@ -81,8 +86,10 @@ static void test_secret_equal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_guid_is_mixed_endian), cmocka_unit_test(test_guid_placeholders),
-		cmocka_unit_test(test_base64_both_ways),     cmocka_unit_test(test_copies_are_bounded),
+		cmocka_unit_test(test_guid_is_mixed_endian),
+		cmocka_unit_test(test_guid_placeholders),
+		cmocka_unit_test(test_base64_both_ways),
+		cmocka_unit_test(test_copies_are_bounded),
 		cmocka_unit_test(test_secret_equal),
 	};
 
