@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t blob[REQUEST_RESPONSE_MAX];
+static uint8_t blob[MAX(OPERATION_RESULT_MAX, REQUEST_RESPONSE_MAX)];
 
 void store_home_init(struct store_home *h)
 {
