@@ -119,6 +119,24 @@ static void test_round_trips(void **state)
 	CHECK_ROUND_TRIP(request, store_request);
 }
 
+static void test_the_longest_result_of_an_operation(void **state)
+{
+	static uint8_t result[OPERATION_RESULT_MAX + 1];
+	static struct store_operation r[2];
+
+	(void)state;
+	memset(result, 0xd4, sizeof(result));
+	fill_operation(&r[0], 1, true);
+	r[0].result = result;
+	r[0].result_len = OPERATION_RESULT_MAX;
+	assert_int_equal(store_update(home.s, put_operation, r), 0);
+	assert_true(store_home_reopen(&home));
+	assert_int_equal(store_view(home.s, get_operation, r), 0);
+	check_operation(&r[0], &r[1]);
+	r[0].result_len++;
+	assert_int_equal(store_update(home.s, put_operation, r), -ERR_TOO_BIG);
+}
+
 /* ---- audit ---- */
 
 static int append_three(struct store_txn *t, void *arg)
@@ -605,6 +623,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_round_trips),
+		WITH_STORE(test_the_longest_result_of_an_operation),
 		WITH_STORE(test_audit_counts_up_and_each_walks_both_ways),
 		WITH_STORE(test_errors_of_records),
 		WITH_STORE(test_an_enrolment_user_names_one_group),

@@ -177,7 +177,7 @@ void fill_operation(struct store_operation *o, unsigned n, bool full)
 	if (full) {
 		memset(blob, 0xc1, sizeof(blob));
 		o->result = blob;
-		o->result_len = OPERATION_RESULT_MAX;
+		o->result_len = sizeof(blob);
 	}
 	fill_extra(&o->extra, full);
 }
