@@ -15,6 +15,7 @@
 #include "google/protobuf/any.pb-c.h"
 
 #define FIELDS_SEEN_MAX 128
+#define FIELD_SHOWN_MAX 64 /* octets of a field's name in an error: a stranger chose it */
 
 struct dec {
 	const struct pbjson_opts *opts;
@@ -27,7 +28,7 @@ struct dec {
 static int fail(struct dec *d, const char *what)
 {
 	if (d->why->len == 0)
-		buf_printf(d->why, "field \"%s\": %s", d->field, what);
+		buf_printf(d->why, "field \"%.*s\": %s", FIELD_SHOWN_MAX, d->field, what);
 	return -ERR_INVALID;
 }
 
