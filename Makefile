@@ -181,13 +181,15 @@ tidy-run: $(PROTO_H) need-wolfssl
 run: deps ## build, then start a gateway with 20 simulated devices in the foreground and say what to type next
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)tools/run.sh
-bench: deps ## measure (see bench/README.md)
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && bench/idle.sh
+bench: deps ## measure everything beside its references (see bench/README.md); BENCH="--only NAME" and other options of the driver
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && B=$(B) bench/driver.py $(BENCH)
+bench-quick: deps ## the small form of it, under three minutes
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && B=$(B) bench/driver.py --quick $(BENCH)
 bench-idle: deps ## memory of 1,000 held tunnels, with the floor of each layer
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && bench/idle.sh
 install: all ## put programs, man pages, unit, sysctl and completion under DESTDIR/PREFIX
 	$(Q)packaging/install.sh "$(B)" "$(DESTDIR)" "$(PREFIX)"
-.PHONY: run bench bench-idle install
+.PHONY: run bench bench-quick bench-idle install
 
 clean: ## remove build/
 	rm -rf build

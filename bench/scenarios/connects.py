@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connects: CPU of the gateway for full TLS 1.2 handshakes up to READY
+
+All devices dial in at once, several times with a new gateway each. CPU seconds are those of the gateway from before the first
+connect until the last device is ready, per 1,000 connects. The reference is the server's side of a bare wolfSSL handshake through
+memory with the same suite and key size, in the same run. Devices are known from a first round, so that the store is not part of it.
+"""
+from statistics import median
+
+QUICK = True
+ORDER = 10
+
+
+def one_run(ctx, gateway, count, seed):
+    """(CPU s per 1,000, connects a second, cores that the gateway used, share of the busiest worker, CPU of the load, seconds)"""
+    cpu, threads = gateway.cpu_seconds(), gateway.thread_seconds()
+    with ctx.fleet(gateway, count, seed=seed) as fleet:
+        took = fleet.wait_ready(every=0.02)
+        used, load = gateway.cpu_seconds() - cpu, fleet.cpu_seconds()
+        after = gateway.thread_seconds()
+    by_thread = sorted((after[t][1] - threads.get(t, ("", 0))[1] for t in after), reverse=True)
+    return used * 1000 / count, count / took, used / took, by_thread[0] / max(sum(by_thread), 1e-9), load, took
+
+
+def run(ctx):
+    count, runs = (1000, 2) if ctx.quick else (5000, 5)
+    bare = ctx.tool("handshake", "--count", 200 if ctx.quick else 500, "--runs", 3 if ctx.quick else 7)
+    server_s = [us / 1000 for us in bare["tls12_full"]["server_us"]]  # us each = s per 1,000 / 1,000
+    client_us = bare["tls12_full"]["client_us"]
+    found = []
+    with ctx.gateway() as gateway:
+        one_run(ctx, gateway, count, 7)
+        for n in range(runs):
+            found.append(one_run(ctx, gateway, count, 7))
+            ctx.log(f"run {n + 1}: {found[-1][0]:.3f} CPU s per 1,000, {found[-1][1]:.0f} a second, {found[-1][2]:.2f} cores of the gateway")
+    cpu, rate, cores, share, load, took = (list(column) for column in zip(*found))
+    ctx.load_was_limit("rate", median(load), median(took))
+    both = [1e6 / (s * 1000 + c) for s, c in zip(server_s, client_us)]
+    return [
+        ctx.figure("cpu per 1,000 connects", cpu, "CPU s", reference=("bare wolfSSL handshake, server", server_s, "CPU s per 1,000"),
+                   target=("<=", 1.25), of="ratio", note="TLS 1.2 ECDHE-RSA-AES128-GCM-SHA256, RSA-2048, up to READY"),
+        ctx.figure("rate", rate, "connects/s", better="higher",
+                   reference=("bare handshakes, both ends on one core", both, "handshakes/s a core"),
+                   note="devices and gateway share the machine"),
+        ctx.figure("cores used by the gateway", cores, "cores", better="higher"),
+        ctx.figure("share of the busiest thread", share, "of the gateway's CPU", note="0.5 when two workers share the work evenly"),
+        ctx.figure("cpu of the load per 1,000", [s * 1000 / count for s in load], "CPU s"),
+        ctx.figure("bare TLS 1.3 handshake", [us / 1000 for us in bare["tls13_full"]["server_us"]], "CPU s per 1,000"),
+    ]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arithmetic behind the published figures (bench/lib), and a driver that says what broke and what was missed."""
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+import harness
+
+sys.path.insert(0, os.path.join(harness.ROOT, "bench"))
+
+import driver  # noqa: E402
+from lib import figures  # noqa: E402
+
+
+class Arithmetic(unittest.TestCase):
+    def test_median_and_spread(self):
+        self.assertEqual(figures.median([3, 1, 2]), 2)
+        self.assertEqual(figures.median([4, 1, 2, 3]), 2.5)
+        self.assertEqual(figures.spread([2.0]), 0)
+        self.assertAlmostEqual(figures.spread([9, 10, 12]), 0.3)
+        self.assertEqual(figures.spread([0, 0]), 0)
+
+    def test_percentile_is_the_nearest_rank(self):
+        hundred = list(range(1, 101))
+        self.assertEqual(figures.percentile(hundred, 50), 50)
+        self.assertEqual(figures.percentile(hundred, 99), 99)
+        self.assertEqual(figures.percentile(hundred, 100), 100)
+        self.assertEqual(figures.percentile([7], 99), 7)
+        self.assertEqual(figures.percentile([5, 1, 9], 0), 1)
+        with self.assertRaises(ValueError):
+            figures.percentile([], 50)
+
+    def test_per_second_needs_time(self):
+        self.assertEqual(figures.per_second(30, 1.0, 4.0), 10)
+        with self.assertRaises(ValueError):
+            figures.per_second(1, 2.0, 2.0)
+
+    def test_verdict_of_the_value(self):
+        for runs, verdict in (([5, 6, 7], figures.HOLDS), ([6, 6.1, 7], figures.MISSED)):
+            self.assertEqual(figures.Figure("f", runs, "u", target=("<=", 6)).verdict, verdict)
+        self.assertEqual(figures.Figure("f", [6], "u", better="higher", target=(">=", 6)).verdict, figures.HOLDS)
+        self.assertEqual(figures.Figure("f", [5], "u", better="higher", target=(">=", 6)).verdict, figures.MISSED)
+        self.assertEqual(figures.Figure("f", [0], "u", target=("==", 0)).verdict, figures.HOLDS)
+        self.assertEqual(figures.Figure("f", [1], "u").verdict, figures.SHOWN)
+
+    def test_verdict_of_the_ratio_takes_medians(self):
+        f = figures.Figure("f", [1, 12, 100], "s", reference=("r", [5, 10, 900], "s"), target=("<=", 1.25), of="ratio")
+        self.assertAlmostEqual(f.ratio, 1.2)
+        self.assertEqual(f.verdict, figures.HOLDS)
+        f = figures.Figure("f", [13], "s", reference=("r", [10], "s"), target=("<=", 1.25), of="ratio")
+        self.assertEqual(f.verdict, figures.MISSED)
+
+    def test_a_reference_of_zero_is_never_met(self):
+        f = figures.Figure("f", [1], "s", reference=("r", [0], "s"), target=("<=", 1.25), of="ratio")
+        self.assertIsNone(f.ratio)
+        self.assertEqual(f.verdict, figures.MISSED)
+
+    def test_what_makes_no_figure(self):
+        for bad in ({"runs": []}, {"better": "up"}, {"of": "ratio"}, {"target": ("<", 1)}, {"reference": ("r", [], "u")}):
+            with self.assertRaises(ValueError, msg=bad):
+                figures.Figure(**{"name": "f", "runs": [1], "unit": "u", **bad})
+
+    def test_json_has_every_run_and_the_reference(self):
+        made = figures.Figure("f", [1, 2, 3], "s", reference=("r", [4], "s"), target=("<=", 1), of="ratio", note="why").as_json()
+        self.assertEqual((made["runs"], made["median"], made["spread"], made["ratio"]), ([1, 2, 3], 2, 1, 0.5))
+        self.assertEqual((made["target"], made["verdict"]), ({"of": "ratio", "is": "<= 1"}, "holds"))
+        self.assertEqual(made["reference"]["runs"], [4])
+        text = "\n".join(figures.table([made]))
+        for word in ("f", "0.5", "ratio <= 1", "holds", "100%"):
+            self.assertIn(word, text)
+
+
+SCENARIO = '''"""A title
+
+More."""
+def run(ctx):
+    ctx.extra["series"] = [1]
+    f = [ctx.figure("calls", [9], "s", target=("<=", 3))]
+    ctx.load_limited("calls", "it was slow")
+    return f
+'''
+
+
+class Driver(unittest.TestCase):
+    """main() over a folder of scenarios of ours."""
+
+    def drive(self, scenarios, *args):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "scenarios"))
+            for name, text in scenarios.items():
+                with open(os.path.join(folder, "scenarios", name + ".py"), "w", encoding="utf-8") as f:
+                    f.write(text)
+            out = io.StringIO()
+            with mock.patch.object(driver, "HERE", folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()), \
+                    mock.patch.object(sys, "argv", ["driver.py", "--out", folder, *args]):
+                status = driver.main()
+            with open(os.path.join(folder, "latest.json"), encoding="utf-8") as f:
+                return status, json.load(f), out.getvalue()
+
+    def test_a_missed_target_is_said_and_fails_only_if_strict(self):
+        status, latest, out = self.drive({"one": SCENARIO})
+        self.assertEqual(status, 0)
+        self.assertIn("missed: one: calls", out)
+        one = latest["scenarios"][0]
+        self.assertEqual((one["title"], one["extra"], one["figures"][0]["load_limited"]), ("A title", {"series": [1]}, "it was slow"))
+        for key in ("machine", "kernel", "commit", "date"):
+            self.assertIn(key, latest)
+        self.assertEqual(self.drive({"one": SCENARIO}, "--strict")[0], 1)
+
+    def test_a_broken_scenario_fails_and_the_others_still_run(self):
+        status, latest, out = self.drive({"a": "def run(ctx): raise RuntimeError('no luck')", "b": SCENARIO})
+        self.assertEqual(status, 1)
+        self.assertIn("broke: a", out)
+        self.assertEqual([("error" in s) for s in latest["scenarios"]], [True, False])
+
+    def test_which_scenarios_run(self):
+        every = {"plain": SCENARIO, "quick": "QUICK = True\n" + SCENARIO, "long": "DEFAULT = False\n" + SCENARIO}
+        for args, ran in (((), ["plain", "quick"]), (("--quick",), ["quick"]), (("--only", "long,plain"), ["long", "plain"]),
+                          (("--skip", "plain"), ["quick"])):
+            self.assertEqual([s["scenario"] for s in self.drive(every, *args)[1]["scenarios"]], ran, args)
+        with self.assertRaises(SystemExit):
+            self.drive(every, "--only", "unknown")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
