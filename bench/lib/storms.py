@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A storm: devices that dial in all at once beside established tunnels that carry calls. Scenarios storm and storm_hostile."""
+import os
+import threading
+import time
+
+from lib import calls, machine
+
+ESTABLISHED, CALLS_RATE = 1000, 200
+QUIET_S, WARM_S, AFTER_S = 12, 4, 4
+TUNNEL_LIMIT, HANDSHAKE_LIMIT, HANDSHAKES = 6144, 65536, 1024  # octets for each; the second bounds what a handshake may hold
+
+
+class Peak(threading.Thread):
+    """Samples a process's resident memory until stop."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.peak, self.series, self.ended = pid, 0, [], threading.Event()
+        self.start()
+
+    def run(self):
+        begin = time.monotonic()
+        while not self.ended.wait(0.1):
+            now = machine.rss(self.pid)
+            self.peak = max(self.peak, now)
+            self.series.append((round(time.monotonic() - begin, 2), now))
+
+    def stop(self):
+        self.ended.set()
+        self.join()
+        return self.peak
+
+
+class Storm:
+    """One storm. hostile: a function of (ctx, gateway) that gives a context manager with clients that mean no good, or None."""
+
+    def __init__(self, ctx, devices, hostile=None, quiet_s=QUIET_S):
+        self.devices = devices
+        with ctx.gateway(cira={"max_handshakes": HANDSHAKES}) as gateway:
+            empty = gateway.rss()
+            with ctx.fleet(gateway, ESTABLISHED, rate=500, seed=1) as established:
+                calls.prefer(established.pid, -10)
+                established.wait_ready()
+                with calls.Calls(gateway, established.guids(), CALLS_RATE) as caller:
+                    time.sleep(WARM_S)
+                    began = calls.now()
+                    time.sleep(quiet_s)
+                    self.quiet = caller.between(began, calls.now())
+                    ctx.log(f"quiet: {self.quiet}")
+                    before = established.stats()
+                    self._storm(ctx, gateway, caller, hostile)
+                    after = established.stats()
+                self.lost = sum(after[k] - before[k] for k in after if k.startswith("lost_"))
+                self.limit = empty + (ESTABLISHED + devices) * TUNNEL_LIMIT + HANDSHAKES * HANDSHAKE_LIMIT
+            self.alive = gateway.alive()
+
+    def _storm(self, ctx, gateway, caller, hostile):
+        watch, cpu, refused = Peak(gateway.pid), gateway.cpu_seconds(), gateway.metric_sum("causeway_cira_refused_total")
+        bad = hostile(ctx, gateway) if hostile else None
+        try:
+            began = calls.now()
+            with ctx.fleet(gateway, self.devices, seed=2, extra=("--backoff-max", "4")) as fleet:
+                self.seconds = fleet.wait_ready(timeout=300, every=0.05)
+                ended = calls.now()
+                self.gateway_cpu, self.load_cpu = gateway.cpu_seconds() - cpu, fleet.cpu_seconds()
+                self.refused = gateway.metric_sum("causeway_cira_refused_total") - refused
+                time.sleep(AFTER_S)
+                self.attempts = fleet.stats()["connects"]
+                self.busy = caller.between(began, ended)
+            self.peak, self.series = watch.stop(), watch.series
+        finally:
+            watch.ended.set()
+            if bad is not None:
+                self.hostile_report = bad.end()
+        ctx.log(f"storm: all in after {self.seconds:.1f} s ({self.attempts} attempts, {self.refused:.0f} refused); {self.busy}")
+
+
+def figures(ctx, storms, bare):
+    """What storm and storm_hostile report, for one or more storms and the JSON of build/bench/handshake."""
+    cores = len(os.sched_getaffinity(0))
+    server_us = bare["tls12_full"]["server_us"]
+    allowed = [s.devices * (us / 1e6 + s.load_cpu / s.devices) / cores for s in storms for us in server_us]
+    storms_ms = lambda which, p: [getattr(s, which).percentile(p) for s in storms]  # noqa: E731
+    ctx.extra["memory"] = [s.series for s in storms]
+    return [
+        ctx.figure("p99 of calls in the storm", storms_ms("busy", 99), "ms", reference=("quiet p99", storms_ms("quiet", 99), "ms"),
+                   target=("<=", 3), of="ratio", note=f"{CALLS_RATE} GetPowerState a second to {ESTABLISHED} established devices"),
+        ctx.figure("p50 of calls in the storm", storms_ms("busy", 50), "ms", reference=("quiet p50", storms_ms("quiet", 50), "ms")),
+        ctx.figure("calls that failed", [sum(s.busy.failed.values()) for s in storms], "calls", target=("==", 0)),
+        ctx.figure("established tunnels lost", [s.lost for s in storms], "tunnels", target=("==", 0)),
+        ctx.figure("time until all are in", [s.seconds for s in storms], "s",
+                   reference=("bare handshakes and the devices' own CPU on all cores", allowed, "s"), target=("<=", 1.2), of="ratio"),
+        ctx.figure("peak memory of the gateway", [s.peak / 1048576 for s in storms], "MiB",
+                   reference=("6 KiB a tunnel, 64 KiB a handshake", [s.limit / 1048576 for s in storms], "MiB"), target=("<=", 1), of="ratio"),
+        ctx.figure("attempts a device", [s.attempts / s.devices for s in storms], "dials"),
+        ctx.figure("cpu of the gateway per 1,000", [s.gateway_cpu * 1000 / s.devices for s in storms], "CPU s"),
+    ]
