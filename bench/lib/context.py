@@ -43,10 +43,12 @@ class Context:
         for f in made:
             f.load_limited = self._limited.get(f.name)
 
-    def gateway(self, group=True, **conf):
-        """A gateway on free loopback ports; conf: keys of causewayd.yaml, e.g. workers=1, cira={"max_tunnels": 10}."""
+    def gateway(self, group=True, amt=True, **conf):
+        """A gateway on free loopback ports; conf: keys of causewayd.yaml, e.g. workers=1, cira={"max_tunnels": 10}.
+
+        group=False: without the group that fleets use; amt=False: a group without an AMT account, so that it asks no device for facts."""
         self._gateways += 1
-        return processes.Gateway(self.build, os.path.join(self.workdir, f"gateway-{self._gateways}"), conf, group)
+        return processes.Gateway(self.build, os.path.join(self.workdir, f"gateway-{self._gateways}"), conf, group, amt)
 
     def fleet(self, gateway, count, rate=0, extra=(), **more):
         """Simulated devices; see processes.Fleet."""

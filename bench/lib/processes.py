@@ -90,7 +90,7 @@ class Gateway(Process):
     DEFAULTS = {"cira": {"listen": ["127.0.0.1:0"], "name": "localhost", "max_tunnels": 400000}, "api": {"listen": ["127.0.0.1:0"]},
                 "metrics": {"listen": "127.0.0.1:0"}, "log": {"level": "warn"}, "drain_timeout": "5s"}
 
-    def __init__(self, build, folder, conf, group=True):
+    def __init__(self, build, folder, conf, group=True, amt=True):
         self.build, self.folder, self.data = build, folder, os.path.join(folder, "data")
         os.makedirs(folder, exist_ok=True)
         os.makedirs(self.data, mode=0o700, exist_ok=True)
@@ -101,8 +101,9 @@ class Gateway(Process):
         self.write_config(self.settings)
         self.start()
         if group:
+            account = ("--amt-user", AMT_USER, "--amt-password-file", self.amt_password) if amt else ()
             self.cli("group", "create", "bench", "--cira-user", CIRA_USER, "--cira-password-file", self.cira_password, "--enroll", "accept",
-                     "--amt-user", AMT_USER, "--amt-password-file", self.amt_password)
+                     *account)
 
     def secret(self, name, text):
         path = os.path.join(self.folder, name)
@@ -153,6 +154,13 @@ class Gateway(Process):
         """A metric summed over its labels."""
         return sum(v for k, v in self.metrics().items() if k == name or k.startswith(name + "{"))
 
+    def wait_held(self, count, seconds=120):
+        """Until the gateway counts so many tunnels that are ready (those of before included)."""
+        wait_for(f"{count} ready tunnels in the gateway", lambda: self.metric("causeway_tunnels_ready_total") >= count, seconds, 0.5)
+
+    def wait_empty(self, seconds=120):
+        wait_for("the end of all tunnels", lambda: self.metric("causeway_tunnels") == 0, seconds, 0.5)
+
     def rss(self):
         return machine.memory(self.pid, "Rss")
 
@@ -180,7 +188,7 @@ class Gateway(Process):
 
 
 class Fleet(Process):
-    """causeway-fleet against a gateway: TLS 1.2 ECDHE GCM, spread over 127.1.0.0/16. rate 0: all at once."""
+    """causeway-fleet against a gateway: TLS 1.2 ECDHE GCM, spread over 127.1.0.0/16 (20 devices an address). rate 0: all at once."""
 
     def __init__(self, gateway, count, rate=0, extra=(), seed=7, threads=1, tls="1.2", suites=SUITE, sources=None, control=None):
         number = getattr(gateway, "fleets", 0)
@@ -191,7 +199,7 @@ class Fleet(Process):
         command = [os.path.join(gateway.build, "causeway-fleet"), "--connect", gateway.cira, "--count", str(count), "--seed", str(seed),
                    "--user", CIRA_USER, "--password-file", gateway.cira_password, "--amt-user", AMT_USER,
                    "--amt-password-file", gateway.amt_password, "--ca", gateway.ca, "--name", "localhost", "--rate", str(rate),
-                   "--threads", str(threads), "--source-addresses", str(sources or min(200, max(1, count // 500))),
+                   "--threads", str(threads), "--source-addresses", str(sources or min(5000, max(1, count // 20))),
                    "--control", self.control, "--json"]
         command += ["--tls", tls] if tls else []
         command += ["--suites", suites] if suites else []
