@@ -185,11 +185,14 @@ bench: deps ## measure everything beside its references (see bench/README.md); B
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && B=$(B) bench/driver.py $(BENCH)
 bench-quick: deps ## the small form of it, under three minutes
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && B=$(B) bench/driver.py --quick $(BENCH)
+bench-peers: ## the same devices against MeshCentral (from npm, in a temporary folder, on loopback) and against us, under six minutes
+	$(Q)tools/deps.sh build check peers
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all && B=$(B) bench/driver.py --only peers $(BENCH)
 bench-idle: deps ## memory of 1,000 held tunnels, with the floor of each layer
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && bench/idle.sh
 install: all ## put programs, man pages, unit, sysctl and completion under DESTDIR/PREFIX
 	$(Q)packaging/install.sh "$(B)" "$(DESTDIR)" "$(PREFIX)"
-.PHONY: run bench bench-quick bench-idle install
+.PHONY: run bench bench-quick bench-peers bench-idle install
 
 clean: ## remove build/
 	rm -rf build

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -104,6 +105,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep folders with logs")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended and removed
     if args.list:
         for name in names():
             module = load(name)

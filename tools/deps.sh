@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Installs what is missing with apt, as root or through sudo, and says what it does. Does nothing when all is there.
-#   tools/deps.sh SET...    sets: build (to compile and run), check (the tests), lint (make tidy), fuzz
+#   tools/deps.sh SET...    sets: build (to compile and run), check (the tests), lint (make tidy), fuzz, peers (make bench-peers)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,7 @@ build='gcc g++ make pkg-config autoconf automake libtool liburing-dev liblmdb-de
  zlib1g-dev ca-certificates openssl procps'
 check='libcmocka-dev curl jq python3 python3-grpcio python3-protobuf python3-grpc-tools nodejs npm iproute2 util-linux'
 lint='clang-format-14|clang-format clang-tidy-14|clang-tidy python3'
+peers='nodejs npm'
 fuzz='clang libclang-rt-14-dev|libclang-rt-dev'
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,7 +15,7 @@ import harness
 sys.path.insert(0, os.path.join(harness.ROOT, "bench"))
 
 import driver  # noqa: E402
-from lib import figures  # noqa: E402
+from lib import context, figures, meshcentral, processes  # noqa: E402
 
 
 class Arithmetic(unittest.TestCase):
@@ -125,6 +126,40 @@ class Driver(unittest.TestCase):
             self.assertEqual([s["scenario"] for s in self.drive(every, *args)[1]["scenarios"]], ran, args)
         with self.assertRaises(SystemExit):
             self.drive(every, "--only", "unknown")
+
+
+class Peers(unittest.TestCase):
+    """make bench-peers without its peer."""
+
+    def test_both_sides_stand_in_every_figure(self):
+        peers, ctx = driver.load("peers"), context.Context("peers", "build", "/nonexistent")
+        us, them = (peers.Side(name, None) for name in ("us", "them"))
+        for side, factor in ((us, 1), (them, 4)):
+            side.cpu = {"first": [1.0 * factor], "again": [0.5 * factor]}
+            side.rate = {"first": [100.0], "again": [100.0]}
+            side.load, side.memory, side.keepalive, side.lost = [(9.5, 10.0)], 10 * factor, factor, 0
+        made = peers.figures(ctx, us, them, 10)
+        ctx.apply_limits(made)
+        self.assertEqual({round(f.ratio, 3) for f in made if f.better == "lower"}, {0.25})
+        self.assertTrue(all(meshcentral.VERSION in f.reference[0] for f in made))
+        self.assertEqual([f.name for f in made if f.load_limited], ["rate, again", "rate, first"])
+
+    def test_what_would_make_it_fetch_more_is_kept_away(self):
+        with mock.patch.dict(os.environ, {"HTTPS_PROXY": "x", "http_proxy": "x", "NODE_OPTIONS": "x", "PATH": "/bin"}):
+            seen = subprocess.run(meshcentral.in_environment(["env"]), capture_output=True, text=True, check=True).stdout
+            self.assertNotIn("proxy", seen.lower())
+            self.assertNotIn("NODE_OPTIONS", seen)
+            self.assertIn("PATH=/bin\n", seen)
+
+    def test_an_install_that_fails_says_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            npm = os.path.join(folder, "npm")
+            with open(npm, "w", encoding="utf-8") as f:
+                f.write("#!/bin/sh\necho 'no such package' >&2\nexit 1\n")
+            os.chmod(npm, 0o755)
+            os.symlink(npm, os.path.join(folder, "node"))
+            with mock.patch.dict(os.environ, {"PATH": folder + ":" + os.environ["PATH"]}), self.assertRaisesRegex(processes.Broken, "no such package"):
+                meshcentral.install(os.path.join(folder, "installed"), print)
 
 
 if __name__ == "__main__":
