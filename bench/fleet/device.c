@@ -18,7 +18,7 @@
 #define LOCK_MS         30000
 #define DRIP_MS         1000
 #define GARBAGE_SIZE    512
-#define SOURCES_PER_NET 250 /* 127.1.x.1 .. 127.1.x.250 */
+#define SOURCES_PER_NET 250 /* 127.n.x.1 .. 127.n.x.250 */
 #define VIOLATIONS_PRINTED \
 	50 /* lines in all, so that a broken server does not flood the terminal */
 
@@ -327,8 +327,8 @@ static const struct addr *source_address(const struct fleet_device *d, const str
 	n = (uint32_t)(d->index % d->fleet->source_addresses);
 	memset(out, 0, sizeof(*out));
 	in->sin_family = AF_INET;
-	in->sin_addr.s_addr =
-		htonl(UINT32_C(0x7f010000) | n / SOURCES_PER_NET << 8 | (n % SOURCES_PER_NET + 1));
+	in->sin_addr.s_addr = htonl(UINT32_C(0x7f000000) | d->fleet->source_net << 16 |
+	                            n / SOURCES_PER_NET << 8 | (n % SOURCES_PER_NET + 1));
 	out->len = sizeof(*in);
 	return out;
 }

@@ -102,6 +102,7 @@ struct fleet {
 	uint32_t duration_s, stats_s;
 	unsigned threads;
 	uint32_t source_addresses; /* 0: the kernel chooses */
+	uint32_t source_net;       /* second octet of these */
 	uint32_t speed_pct;
 	uint32_t backoff_max_s;
 	bool json, print, list_guids, quiet;

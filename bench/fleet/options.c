@@ -84,6 +84,7 @@ static int opt_number(struct parse *p)
 		{"duration", 0, 31536000, &f->duration_s, sizeof(f->duration_s)},
 		{"threads", 1, FLEET_THREADS_MAX, &f->threads, sizeof(f->threads)},
 		{"source-addresses", 0, 60000, &f->source_addresses, sizeof(f->source_addresses)},
+		{"source-net", 1, 255, &f->source_net, sizeof(f->source_net)},
 		{"stats-interval", 0, 86400, &f->stats_s, sizeof(f->stats_s)},
 		{"backoff-max", 1, 86400, &f->backoff_max_s, sizeof(f->backoff_max_s)},
 	};
@@ -261,6 +262,7 @@ static const struct option_row {
 	{"threads", opt_number, "N", "worker threads (1)"},
 	{"source-addresses", opt_number, "N",
          "spread over N addresses from 127.1.0.1 on, so that ports suffice"},
+	{"source-net", opt_number, "N", "take these from 127.N.0.1 on (1)"},
 	{"speed", opt_factor, "X", "power transitions run X times as fast (1)"},
 	{"backoff-max", opt_number, "S", "longest wait before dialling again (60)"},
 	{"stats-interval", opt_number, "S", "a line of figures on standard error every so often"},
@@ -357,6 +359,7 @@ int fleet_options_parse(struct fleet *f, int argc, char **argv)
 	f->seed = 1;
 	f->threads = 1;
 	f->speed_pct = 100;
+	f->source_net = 1;
 	f->backoff_max_s = 60;
 	f->profiles_len = 1;
 	buf_init(&f->ca_pem, FILE_MAX);

@@ -190,7 +190,7 @@ class Gateway(Process):
 class Fleet(Process):
     """causeway-fleet against a gateway: TLS 1.2 ECDHE GCM, spread over 127.1.0.0/16 (20 devices an address). rate 0: all at once."""
 
-    def __init__(self, gateway, count, rate=0, extra=(), seed=7, threads=1, tls="1.2", suites=SUITE, sources=None, control=None):
+    def __init__(self, gateway, count, rate=0, extra=(), seed=7, threads=1, tls="1.2", suites=SUITE, sources=None, control=None, net=1):
         number = getattr(gateway, "fleets", 0)
         gateway.fleets = number + 1
         base = os.path.join(gateway.folder, f"fleet-{number}")
@@ -200,7 +200,7 @@ class Fleet(Process):
                    "--user", CIRA_USER, "--password-file", gateway.cira_password, "--amt-user", AMT_USER,
                    "--amt-password-file", gateway.amt_password, "--ca", gateway.ca, "--name", "localhost", "--rate", str(rate),
                    "--threads", str(threads), "--source-addresses", str(sources or min(5000, max(1, count // 20))),
-                   "--control", self.control, "--json"]
+                   "--source-net", str(net), "--control", self.control, "--json"]
         command += ["--tls", tls] if tls else []
         command += ["--suites", suites] if suites else []
         with open(self.out_path, "wb") as out:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clients that mean no good, from addresses of their own: half-open, one octet a second, garbage, wrong passwords, renegotiation."""
+import subprocess
+import threading
+
+RENEGOTIATORS = 10
+WAIT_S, PAUSE_S = 10, 0.5
+
+
+class Renegotiator(threading.Thread):
+    """Asks for a new handshake inside an established session (TLS 1.2), again and again. Counts how the server took it."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address, self.ended = address, threading.Event()
+        self.asked = self.granted = self.failed = 0
+        self.start()
+
+    def run(self):
+        while not self.ended.wait(PAUSE_S):
+            child = subprocess.Popen(["openssl", "s_client", "-connect", self.address, "-tls1_2", "-servername", "localhost"],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            try:
+                child.stdin.write(b"R\n")  # s_client's word for a renegotiation
+                child.stdin.flush()
+                said, _ = child.communicate(timeout=WAIT_S)
+                self.failed += b"RENEGOTIATING" not in said
+                self.asked += b"RENEGOTIATING" in said
+            except (subprocess.TimeoutExpired, BrokenPipeError):
+                self.granted += 1  # neither refused nor closed
+                child.kill()
+                child.communicate()
+
+
+class Hostile:
+    """count clients; renegotiators are beside them. end() stops all and says what they got."""
+
+    def __init__(self, ctx, gateway, count):
+        each = count // 4
+        self.fleet = ctx.fleet(gateway, count, seed=666, net=66, extra=(
+            "--backoff-max", "4", "--profile", f"half-open:{each}", "--profile", f"drip:{each}", "--profile", f"garbage:{each}", "--profile", "intruder"))
+        self.threads = [Renegotiator(gateway.cira) for _ in range(RENEGOTIATORS)]
+
+    def end(self):
+        for t in self.threads:
+            t.ended.set()
+        for t in self.threads:
+            t.join(2 * WAIT_S)
+        self.fleet.end()
+        report = dict(self.fleet.report)
+        report["renegotiations"] = sum(t.asked for t in self.threads)
+        report["renegotiations_unanswered"] = sum(t.granted for t in self.threads)
+        report["renegotiators_refused"] = sum(t.failed for t in self.threads)
+        return report
