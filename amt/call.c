@@ -10,14 +10,30 @@
 
 #define PULLS_MAX 1024 /* a device that never ends its sequence is stopped */
 
-static struct metric *calls_ok, *calls_failed, *latency;
+/* What came of a call, for the metric. */
+static const struct {
+	int err;
+	const char *labels;
+} results[] = {
+	{0, "result=ok"},
+	{-ERR_FAULT, "result=fault"},            /* a SOAP fault or a return value */
+	{-ERR_UNAUTHENTICATED, "result=denied"}, /* the AMT account */
+	{-ERR_TIMEOUT, "result=timeout"},
+	{-ERR_CANCELLED, "result=cancelled"},
+	{-ERR_CLOSED, "result=lost"},     /* the tunnel or the channel */
+	{-ERR_REFUSED, "result=refused"}, /* the port */
+	{-ERR_FULL, "result=busy"},       /* too many wait for a channel */
+	{-ERR_PROTOCOL, "result=protocol"},
+	{-ERR_INTERNAL, "result=failed"}, /* the rest */
+};
+
+static struct metric *calls[ARRAY_LEN(results)], *latency;
 
 void amt_metrics(void)
 {
-	calls_ok = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.",
-	                          "result=ok");
-	calls_failed = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.",
-	                              "result=failed");
+	for (size_t i = 0; i < ARRAY_LEN(results); i++)
+		calls[i] = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.",
+		                          results[i].labels);
 	latency = metric_histogram("causeway_wsman_seconds",
 	                           "Time of a WSMAN call, with waiting for its turn.", NULL,
 	                           &metric_latency_ms);
@@ -25,9 +41,13 @@ void amt_metrics(void)
 
 static void count(int err, uint64_t started_ms)
 {
+	size_t i = 0;
+
 	if (latency == NULL)
 		return;
-	metric_inc(err == 0 ? calls_ok : calls_failed);
+	while (i + 1 < ARRAY_LEN(results) && results[i].err != err)
+		i++;
+	metric_inc(calls[i]);
 	metric_observe(latency, clock_mono_ms() - started_ms);
 }
 

@@ -47,6 +47,13 @@ uint32_t bucket_table_count(struct bucket_table *t)
 	return n;
 }
 
+void bucket_table_stats(struct bucket_table *t, struct bucket_stats *out)
+{
+	pthread_mutex_lock(&t->lock);
+	*out = (struct bucket_stats){t->keys.count, t->keys.max, t->evictions};
+	pthread_mutex_unlock(&t->lock);
+}
+
 static struct span cut(struct span key)
 {
 	return span_of(key.ptr, MIN(key.len, (size_t)MAP_KEY_MAX));

@@ -29,6 +29,11 @@ struct bucket_table {
 void bucket_table_init(struct bucket_table *t, uint32_t max_keys);
 void bucket_table_free(struct bucket_table *t);
 uint32_t bucket_table_count(struct bucket_table *t);
+/* bucket_table_stats: the keys there are, and how many had to make room for others since the start. */
+struct bucket_stats {
+	uint64_t keys, keys_max, evictions;
+};
+void bucket_table_stats(struct bucket_table *t, struct bucket_stats *out);
 
 /* backoff_fail: notes a failure. Returns the wait in ms that now holds (0 for the first ones). Keys too long are cut. */
 uint32_t backoff_fail(struct bucket_table *t, struct span key, uint64_t now_ms);

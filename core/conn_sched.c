@@ -88,6 +88,7 @@ static bool sched_run(struct loop *l)
 	while (n++ < CONN_WORK_BUDGET && (c = take(s)) != NULL)
 		do_work(s, c);
 	atomic_store_explicit(&l->n.send_memory_size, s->pool.n.held_size, memory_order_relaxed);
+	atomic_store_explicit(&l->n.send_memory_refused, s->pool.n.refusals, memory_order_relaxed);
 	return s->work != NULL || s->later != NULL;
 }
 

@@ -40,6 +40,7 @@ struct budget {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct budget budgets[LOG_EVENTS_MAX + 1]; /* [0] is shared by the names that find no room */
 static size_t budgets_len = 1;
+static _Atomic uint64_t suppressed_total;
 
 void log_init(enum log_format format, enum log_level level)
 {
@@ -278,6 +279,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 		b->suppressed = 0;
 	} else {
 		b->suppressed++;
+		suppressed_total++;
 		b->level = level;
 	}
 	pthread_mutex_unlock(&lock);
@@ -285,6 +287,11 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 		emit_suppressed(level, event, suppressed);
 	if (pass)
 		emit(level, event, fields, n);
+}
+
+uint64_t log_suppressed(void)
+{
+	return suppressed_total;
 }
 
 void log_tick(void)

@@ -72,6 +72,8 @@ void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 /* log_level_parse: "debug", "info", "warn", "error"; or -ERR_INVALID. */
 int log_level_parse(const char *text);
+/* log_suppressed: lines that their event's budget held back since the start. Any thread. */
+uint64_t log_suppressed(void);
 /* log_tick: reports suppressed lines whose event has fallen silent. Call about once a second from any one thread. */
 void log_tick(void);
 

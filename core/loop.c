@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/loop_int.h"
+#include "core/metric.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -24,6 +25,17 @@
 static _Thread_local struct loop *current;
 static struct task mailbox_closed;
 
+/* What one iteration takes, the wait apart: what is on the loop meanwhile waits as long. */
+static struct metric *busy_metric(const struct loop *l)
+{
+	char labels[32];
+
+	(void)snprintf(labels, sizeof(labels), "worker=%u", l->opts.index);
+	return metric_histogram("causeway_loop_iteration_seconds",
+	                        "Time that an iteration of a loop worked, without its wait.",
+	                        labels, &metric_latency_us);
+}
+
 struct loop *loop_new(const struct loop_opts *opts)
 {
 	struct loop *l = calloc(1, sizeof(*l));
@@ -33,6 +45,7 @@ struct loop *loop_new(const struct loop_opts *opts)
 	l->opts = *opts;
 	l->ready_tail = &l->ready;
 	l->now_ms = clock_mono_ms();
+	l->busy = busy_metric(l);
 	wheel_init(&l->wheel, l->now_ms);
 	l->fibers = fiber_sched_new();
 	if (l->fibers != NULL && io_bell_init(&l->bell) == 0)
@@ -194,13 +207,18 @@ static void wait_for_work(struct loop *l, bool busy)
 
 static bool iterate(struct loop *l, bool busy)
 {
+	uint64_t began_us;
+
 	wait_for_work(l, busy);
-	l->now_ms = clock_mono_ms();
+	began_us = clock_mono_us();
+	l->now_ms = began_us / 1000;
 	(void)io_dispatch(l->io, COMPLETION_BUDGET);
 	counter_add(&l->n.timers, wheel_fire(&l->wheel, l->now_ms, TIMER_BUDGET));
 	run_tasks(l);
 	counter_add(&l->n.iterations, 1);
-	return l->part != NULL && l->part->run(l);
+	busy = l->part != NULL && l->part->run(l);
+	metric_observe(l->busy, clock_mono_us() - began_us);
+	return busy;
 }
 
 /* end: after loop_stop. True when nothing is left and the mailbox is closed. */
@@ -288,5 +306,6 @@ void loop_stats_read(const struct loop *l, struct loop_stats *out)
 		.bytes_in = counter_read(&l->n.bytes_in),
 		.bytes_out = counter_read(&l->n.bytes_out),
 		.send_memory_size = counter_read(&l->n.send_memory_size),
+		.send_memory_refused = counter_read(&l->n.send_memory_refused),
 	};
 }

@@ -15,7 +15,7 @@ struct loop_counters {
 	_Atomic uint64_t fibers_started, fibers_refused, fibers_live;
 	_Atomic uint64_t conns_opened, conns_live, accept_errors;
 	_Atomic uint64_t handshakes_done, handshakes_failed, handshakes_queued;
-	_Atomic uint64_t bytes_in, bytes_out, send_memory_size;
+	_Atomic uint64_t bytes_in, bytes_out, send_memory_size, send_memory_refused;
 };
 
 static inline void counter_sub(_Atomic uint64_t *c, uint64_t n)
@@ -53,6 +53,7 @@ struct loop {
 	struct conn_sched *conns;
 	struct io_counters io_counters;
 	struct loop_counters n;
+	struct metric *busy; /* time of an iteration without the wait */
 };
 
 /* fiber.c */

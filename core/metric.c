@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * metric.c: the registry and the text format. Registration and rendering take the lock; updates touch only the atomics of their
+ * metric.c: the registry. Registration and showing take the lock; updates touch only the atomics of their
  * handle. A handle starts on its own cache line, so that hot counters of different workers do not share one.
  */
 #include "core/metric.h"
 #include "core/err.h"
 #include "core/text.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 
 #define CACHE_LINE 64
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_GAUGE_FN, METRIC_HISTOGRAM };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric {
 	/* counter, gauge; number of observations of a histogram */
@@ -23,17 +22,19 @@ struct metric {
 	_Atomic uint64_t sum;
 	const struct metric_buckets *buckets;
 	_Atomic uint64_t *bucket; /* bounds_len counts, not cumulative */
-	/* The rest never changes after registration, except read_fn and arg under the lock. */
+	/* The rest never changes after registration. */
 	enum metric_kind kind;
 	const char *name, *help;
 	char labels[METRIC_LABELS_MAX];
-	metric_read_fn *read_fn;
-	void *arg;
 };
 
 static const uint64_t latency_bounds[] = {1,   2,    5,    10,   20,    50,    100,  200,
                                           500, 1000, 2000, 5000, 10000, 30000, 60000};
 const struct metric_buckets metric_latency_ms = {latency_bounds, ARRAY_LEN(latency_bounds), 0.001};
+static const uint64_t short_bounds[] = {50,     100,    200,    500,     1000,
+                                        2000,   5000,   10000,  20000,   50000,
+                                        100000, 200000, 500000, 1000000, 5000000};
+const struct metric_buckets metric_latency_us = {short_bounds, ARRAY_LEN(short_bounds), 1e-6};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct metric *series[METRIC_MAX]; /* those of one name stand together */
@@ -41,7 +42,8 @@ static size_t series_len;
 static _Atomic uint64_t overflow_bucket[METRIC_BUCKETS_MAX];
 static struct metric overflow = {
 	.bucket = overflow_bucket}; /* takes what the registry has no room for */
-static uint64_t dropped;
+static struct metric_group *groups;
+static _Atomic uint64_t dropped, series_count;
 
 static bool name_is_valid(const char *s, size_t n)
 {
@@ -56,33 +58,30 @@ static bool name_is_valid(const char *s, size_t n)
 	return true;
 }
 
-/* One "key=value" of the label text, and where the next one starts. */
-struct label {
-	struct span key, value;
-	const char *next; /* NULL: this was the last */
-};
-
-static bool label_at(const char *p, struct label *l)
+bool metric_label(const char **labels, struct span *key, struct span *value)
 {
+	const char *p = *labels;
 	size_t n = strcspn(p, ",");
 	const char *eq = memchr(p, '=', n);
 
-	if (eq == NULL || !name_is_valid(p, (size_t)(eq - p)))
+	if (eq == NULL)
 		return false;
-	l->key = span_of(p, (size_t)(eq - p));
-	l->value = span_of(eq + 1, n - l->key.len - 1);
-	l->next = p[n] == ',' ? p + n + 1 : NULL;
+	*key = span_of(p, (size_t)(eq - p));
+	*value = span_of(eq + 1, n - key->len - 1);
+	*labels = p[n] == ',' ? p + n + 1 : p + n;
 	return true;
 }
 
 static bool labels_are_valid(const char *labels)
 {
-	struct label l = {.next = labels};
+	const char *p = labels;
+	struct span key, value;
 
 	if (strlen(labels) >= METRIC_LABELS_MAX)
 		return false;
-	while (l.next != NULL && l.next[0] != '\0')
-		if (!label_at(l.next, &l))
+	while (*p != '\0')
+		if (!metric_label(&p, &key, &value) ||
+		    !name_is_valid((const char *)key.ptr, key.len))
 			return false;
 	return true;
 }
@@ -97,8 +96,6 @@ static struct metric *metric_alloc(const struct metric *like)
 	m->kind = like->kind;
 	m->name = like->name;
 	m->help = like->help;
-	m->read_fn = like->read_fn;
-	m->arg = like->arg;
 	m->buckets = like->buckets;
 	memcpy(m->labels, like->labels, sizeof(m->labels));
 	if (m->kind == METRIC_HISTOGRAM) {
@@ -127,22 +124,19 @@ static struct metric *metric_add_series(const struct metric *like)
 		if (strcmp(series[i]->name, like->name) != 0)
 			continue;
 		at = i + 1;
-		ASSERT((series[i]->kind == METRIC_GAUGE_FN ? METRIC_GAUGE : series[i]->kind) ==
-		       (like->kind == METRIC_GAUGE_FN ? METRIC_GAUGE : like->kind));
-		if (!same_series(series[i], like))
-			continue;
-		series[i]->read_fn = like->read_fn;
-		series[i]->arg = like->arg;
-		return series[i];
+		ASSERT(series[i]->kind == like->kind);
+		if (same_series(series[i], like))
+			return series[i];
 	}
 	m = series_len < METRIC_MAX ? metric_alloc(like) : NULL;
 	if (m == NULL) {
-		dropped++;
+		atomic_fetch_add(&dropped, 1);
 		return &overflow;
 	}
 	memmove(&series[at + 1], &series[at], (series_len - at) * sizeof(series[0]));
 	series[at] = m;
 	series_len++;
+	atomic_store(&series_count, series_len);
 	return m;
 }
 
@@ -171,28 +165,45 @@ struct metric *metric_gauge(const char *name, const char *help, const char *labe
 	                       labels);
 }
 
-void metric_gauge_fn(const char *name, const char *help, const char *labels, metric_read_fn *fn,
-                     void *arg)
+void metric_group_add(struct metric_group *g)
 {
-	struct metric like = {.kind = METRIC_GAUGE_FN, .name = name, .help = help, .arg = arg};
+	struct metric_group **at = &groups;
 
-	like.read_fn = fn;
-	(void)metric_register(&like, labels);
+	for (size_t i = 0; i < g->fields_len; i++) {
+		const struct metric_field *f = &g->fields[i];
+
+		ASSERT(name_is_valid(f->name, strlen(f->name)));
+		ASSERT(f->labels == NULL || labels_are_valid(f->labels));
+		ASSERT(f->offset + sizeof(uint64_t) <= METRIC_GROUP_SIZE);
+	}
+	pthread_mutex_lock(&lock);
+	while (*at != NULL)
+		at = &(*at)->next;
+	g->next = NULL;
+	*at = g;
+	pthread_mutex_unlock(&lock);
 }
 
-void metric_gauge_fn_remove(void *arg)
+void metric_group_remove(struct metric_group *g)
 {
-	size_t kept = 0;
+	struct metric_group **at = &groups;
 
 	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < series_len; i++) {
-		if (series[i]->kind == METRIC_GAUGE_FN && series[i]->arg == arg)
-			free(series[i]);
-		else
-			series[kept++] = series[i];
-	}
-	series_len = kept;
+	while (*at != NULL && *at != g)
+		at = &(*at)->next;
+	if (*at == g)
+		*at = g->next;
 	pthread_mutex_unlock(&lock);
+}
+
+uint64_t metric_series(void)
+{
+	return atomic_load(&series_count);
+}
+
+uint64_t metric_dropped(void)
+{
+	return atomic_load(&dropped);
 }
 
 struct metric *metric_histogram(const char *name, const char *help, const char *labels,
@@ -242,122 +253,59 @@ int64_t metric_value(const struct metric *m)
 	return (int64_t)atomic_load_explicit(&m->value, memory_order_relaxed);
 }
 
-static void put_escaped(struct buf *out, struct span s, bool quote_too)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = (char)s.ptr[i];
+/* ---- showing ---- */
 
-		if (c == '\n')
-			buf_put_str(out, "\\n");
-		else if (c == '\\' || (c == '"' && quote_too))
-			buf_printf(out, "\\%c", c);
-		else
-			buf_put_u8(out, (uint8_t)c);
+static void show_series(const struct metric *m, metric_each_fn *fn, void *arg)
+{
+	const struct metric_buckets *b = m->kind == METRIC_HISTOGRAM ? m->buckets : NULL;
+	uint64_t counts[METRIC_BUCKETS_MAX], below = 0;
+	struct metric_view v = {.name = m->name,
+	                        .help = m->help,
+	                        .labels = m->labels,
+	                        .counter = m->kind == METRIC_COUNTER,
+	                        .buckets = b,
+	                        .counts = counts};
+
+	if (b == NULL) {
+		v.value = v.counter ? (double)(uint64_t)metric_value(m) : (double)metric_value(m);
+		fn(arg, &v);
+		return;
 	}
-}
-
-/* name and suffix, then {labels} with an le label behind them if le is not NULL, then a space. */
-static void put_sample_name(struct buf *out, const struct metric *m, const char *suffix,
-                            const char *le)
-{
-	struct label l = {.next = m->labels};
-	char open = '{';
-
-	buf_put_str(out, m->name);
-	buf_put_str(out, suffix);
-	while (l.next != NULL && l.next[0] != '\0' && label_at(l.next, &l)) {
-		buf_put_u8(out, (uint8_t)open);
-		buf_put_span(out, l.key);
-		buf_put_str(out, "=\"");
-		put_escaped(out, l.value, true);
-		buf_put_u8(out, '"');
-		open = ',';
-	}
-	if (le != NULL) {
-		buf_printf(out, "%cle=\"%s\"", open, le);
-		open = ',';
-	}
-	buf_put_str(out, open == ',' ? "} " : " ");
-}
-
-static void put_number(struct buf *out, double v)
-{
-	if (isnan(v))
-		buf_put_str(out, "NaN\n");
-	else if (isinf(v))
-		buf_put_str(out, v > 0 ? "+Inf\n" : "-Inf\n");
-	else
-		buf_printf(out, "%.15g\n", v);
-}
-
-static void put_histogram(struct buf *out, const struct metric *m)
-{
-	const struct metric_buckets *b = m->buckets;
-	uint64_t total = (uint64_t)metric_value(m), below = 0;
-	char le[32];
-	struct buf text = {.cap = sizeof(le)};
-
 	for (size_t i = 0; i < b->bounds_len; i++) {
-		below += atomic_load_explicit(&m->bucket[i], memory_order_relaxed);
-		buf_clear(&text);
-		buf_printf(&text, "%.9g", (double)b->bounds[i] * b->scale);
-		(void)str_copy(le, sizeof(le), buf_cstr(&text));
-		put_sample_name(out, m, "_bucket", le);
-		buf_printf(out, "%llu\n", (unsigned long long)below);
+		counts[i] = atomic_load_explicit(&m->bucket[i], memory_order_relaxed);
+		below += counts[i];
 	}
-	buf_free(&text);
 	/* Updates may run meanwhile: the buckets must never add up to more than the count. */
-	total = MAX(total, below);
-	put_sample_name(out, m, "_bucket", "+Inf");
-	buf_printf(out, "%llu\n", (unsigned long long)total);
-	put_sample_name(out, m, "_sum", NULL);
-	buf_printf(out, "%.15g\n",
-	           (double)atomic_load_explicit(&m->sum, memory_order_relaxed) * b->scale);
-	put_sample_name(out, m, "_count", NULL);
-	buf_printf(out, "%llu\n", (unsigned long long)total);
+	v.count = MAX((uint64_t)metric_value(m), below);
+	v.sum = (double)atomic_load_explicit(&m->sum, memory_order_relaxed) * b->scale;
+	fn(arg, &v);
 }
 
-static void put_series(struct buf *out, const struct metric *m)
+static void show_group(const struct metric_group *g, metric_each_fn *fn, void *arg)
 {
-	switch (m->kind) {
-	case METRIC_COUNTER:
-		put_sample_name(out, m, "", NULL);
-		buf_printf(out, "%llu\n", (unsigned long long)metric_value(m));
-		break;
-	case METRIC_GAUGE:
-		put_sample_name(out, m, "", NULL);
-		buf_printf(out, "%lld\n", (long long)metric_value(m));
-		break;
-	case METRIC_GAUGE_FN:
-		put_sample_name(out, m, "", NULL);
-		put_number(out, m->read_fn(m->arg));
-		break;
-	case METRIC_HISTOGRAM:
-		put_histogram(out, m);
-		break;
+	uint64_t stats[METRIC_GROUP_SIZE / sizeof(uint64_t)] = {0};
+
+	g->read(g->arg, stats);
+	for (size_t i = 0; i < g->fields_len; i++) {
+		const struct metric_field *f = &g->fields[i];
+		struct metric_view v = {.name = f->name,
+		                        .help = f->help,
+		                        .labels = f->labels != NULL ? f->labels : "",
+		                        .counter = f->counter};
+		uint64_t n;
+
+		memcpy(&n, (const uint8_t *)stats + f->offset, sizeof(n));
+		v.value = (double)n * (f->scale != 0 ? f->scale : 1);
+		fn(arg, &v);
 	}
 }
 
-void metric_render(struct buf *out)
+void metric_each(metric_each_fn *fn, void *arg)
 {
-	static const char *const types[] = {"counter", "gauge", "gauge", "histogram"};
-
 	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < series_len; i++) {
-		const struct metric *m = series[i];
-
-		if (i == 0 || strcmp(series[i - 1]->name, m->name) != 0) {
-			buf_printf(out, "# HELP %s ", m->name);
-			put_escaped(out, span_str(m->help), false);
-			buf_printf(out, "\n# TYPE %s %s\n", m->name, types[m->kind]);
-		}
-		put_series(out, m);
-	}
-	if (dropped > 0)
-		buf_printf(out,
-		           "# HELP causeway_metrics_dropped Series that found no room in the "
-		           "registry.\n"
-		           "# TYPE causeway_metrics_dropped gauge\ncauseway_metrics_dropped %llu\n",
-		           (unsigned long long)dropped);
+	for (size_t i = 0; i < series_len; i++)
+		show_series(series[i], fn, arg);
+	for (const struct metric_group *g = groups; g != NULL; g = g->next)
+		show_group(g, fn, arg);
 	pthread_mutex_unlock(&lock);
 }

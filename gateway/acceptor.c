@@ -44,6 +44,8 @@ static struct worker *least_loaded(struct gateway *g)
 static void pause_listeners(struct gateway *g, bool paused)
 {
 	g->listeners_paused = paused;
+	if (paused)
+		gw_count(GW_PAUSED);
 	for (size_t i = 0; i < g->listeners_len; i++)
 		if (g->listeners[i].l != NULL)
 			listener_pause(g->listeners[i].l, paused);

@@ -62,3 +62,13 @@ void arrivals_release(struct arrivals *f, uint64_t source)
 		ASSERT(map_replace(&f->counts, key_of(&source), count_as_value(n - 1), &old) == 0);
 	pthread_mutex_unlock(&f->lock);
 }
+
+uint32_t arrivals_sources(struct arrivals *f)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->counts.count;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}

@@ -24,3 +24,5 @@ uint64_t arrivals_source(const struct addr *peer);
 bool arrivals_take(struct arrivals *f, uint64_t source, uint32_t max);
 /* arrivals_release: gives back one that was taken. */
 void arrivals_release(struct arrivals *f, uint64_t source);
+/* arrivals_sources: sources that have something under way. */
+uint32_t arrivals_sources(struct arrivals *f);

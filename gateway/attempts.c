@@ -26,6 +26,7 @@ struct entry {
 struct table {
 	struct map map;
 	struct entry *newest, *oldest;
+	uint64_t evictions;
 };
 
 struct attempts {
@@ -104,6 +105,7 @@ static struct entry *entry_get(struct table *t, const uint8_t key[KEY_LEN])
 	}
 	if (t->map.count >= ATTEMPTS_KEYS_MAX) {
 		e = t->oldest;
+		t->evictions++;
 		entry_unlink(t, e);
 		(void)map_remove(&t->map, span_of(e->key, KEY_LEN));
 		free(e->ring);
@@ -204,4 +206,12 @@ size_t attempts_get(struct attempts *a, const struct guid *guid, const struct ad
 		n = ring_copy(e->ring, e->cap, e->count, out, max);
 	pthread_mutex_unlock(&a->lock);
 	return n;
+}
+
+void attempts_stats(struct attempts *a, struct attempts_stats *out)
+{
+	pthread_mutex_lock(&a->lock);
+	*out = (struct attempts_stats){a->by_guid.map.count, a->by_source.map.count,
+	                               a->by_guid.evictions + a->by_source.evictions};
+	pthread_mutex_unlock(&a->lock);
 }

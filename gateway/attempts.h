@@ -18,3 +18,9 @@ void attempts_add(struct attempts *a, const struct attempt *at);
 /* attempts_get: as gateway_attempts. */
 size_t attempts_get(struct attempts *a, const struct guid *guid, const struct addr *source,
                     struct attempt *out, size_t max);
+
+/* attempts_stats: keys that are kept of at most ATTEMPTS_KEYS_MAX each, and keys that made room for others since the start. */
+struct attempts_stats {
+	uint64_t guids, sources, evictions;
+};
+void attempts_stats(struct attempts *a, struct attempts_stats *out);

@@ -105,6 +105,7 @@ static struct channel *channel_new(struct tunnel *t, uint32_t window)
 	if (c->next != NULL)
 		c->next->prev = &c->next;
 	t->channels = c;
+	gw_move(GW_CHANNELS, 1);
 	return c;
 }
 
@@ -117,6 +118,7 @@ static void channel_free(struct channel *c)
 		c->next->prev = c->prev;
 	buf_free_secret(&c->rx);
 	free(c);
+	gw_move(GW_CHANNELS, -1);
 	tunnel_unref(t);
 }
 
@@ -194,7 +196,9 @@ int channel_open(struct tunnel *t, const struct channel_opts *opts, struct chann
 	if (c == NULL)
 		return -ERR_NOMEM;
 	t->openers++;
+	gw_move(GW_OPENERS, 1);
 	err = channel_open_in_turn(c, opts, window);
+	gw_move(GW_OPENERS, -1);
 	t->openers--;
 	if (err != 0) {
 		channel_close(c);

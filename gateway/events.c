@@ -131,3 +131,12 @@ int events_wait(struct events *e, uint64_t after_seq, uint64_t at_ms)
 		self.next->prev = self.prev;
 	return err;
 }
+
+uint64_t events_waiting(struct events *e)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < e->waiting_len; i++)
+		n += atomic_load(&e->waiting[i].count);
+	return n;
+}

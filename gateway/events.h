@@ -20,3 +20,6 @@ uint64_t events_last(struct events *e);
 ssize_t events_read(struct events *e, uint64_t after_seq, struct device_event *out,
                     size_t max) MUST_CHECK;
 int events_wait(struct events *e, uint64_t after_seq, uint64_t at_ms) MUST_CHECK;
+
+/* events_waiting: fibers in events_wait now. Any thread. */
+uint64_t events_waiting(struct events *e);

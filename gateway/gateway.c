@@ -7,9 +7,6 @@
 
 #include <stdlib.h>
 
-#define BACKOFF_KEYS_MAX     65536
-#define ARRIVALS_SOURCES_MAX 65536
-
 /* APF code of a server that goes away (apf.md 5.15). */
 #define DISCONNECT_BY_APPLICATION 11
 
@@ -78,6 +75,7 @@ void gateway_free(struct gateway *g)
 {
 	if (g == NULL)
 		return;
+	metric_group_remove(&g->metrics);
 	for (size_t i = 0; i < g->workers_len; i++)
 		slot_table_free(&g->workers[i].tunnels);
 	if (g->accept_config != NULL)

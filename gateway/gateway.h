@@ -249,7 +249,8 @@ enum attempt_stage {
 };
 
 struct attempt {
-	uint64_t time_ms; /* Unix */
+	uint64_t time_ms;  /* Unix */
+	uint32_t stage_ms; /* low half of the monotonic time at which its present stage began */
 	struct addr source;
 	bool has_guid;
 	struct guid guid;

@@ -19,14 +19,16 @@
 
 #include <stdatomic.h>
 
-#define WORKERS_MAX         64
-#define LISTENERS_MAX       16
-#define READY_RUNNING_MAX   32 /* fibers of gateway_on_ready at once, a worker */
-#define CHANNEL_SLOTS       6  /* of the firmware's eight (apf.md 10) */
-#define CHANNEL_WAITING_MAX 64 /* openers in line, a tunnel */
-#define TUNNEL_QUEUE_MAX    (1024 * 1024)
-#define TUNNEL_FLUSH_MS     2000 /* apf.md 7.1 T_CLOSING */
-#define READY_WAIT_MS       15000 /* how long an operation waits for a tunnel that has just connected */
+#define WORKERS_MAX          64
+#define LISTENERS_MAX        16
+#define READY_RUNNING_MAX    32 /* fibers of gateway_on_ready at once, a worker */
+#define BACKOFF_KEYS_MAX     65536
+#define ARRIVALS_SOURCES_MAX 65536
+#define CHANNEL_SLOTS        6  /* of the firmware's eight (apf.md 10) */
+#define CHANNEL_WAITING_MAX  64 /* openers in line, a tunnel */
+#define TUNNEL_QUEUE_MAX     (1024 * 1024)
+#define TUNNEL_FLUSH_MS      2000 /* apf.md 7.1 T_CLOSING */
+#define READY_WAIT_MS        15000 /* how long an operation waits for a tunnel that has just connected */
 
 enum tunnel_state {
 	TUNNEL_TLS,   /* connection is being set up */
@@ -118,6 +120,7 @@ struct gateway {
 	atomic_uint tunnels, handshakes;
 	struct arrivals arrivals; /* handshakes, by source */
 	atomic_bool draining;
+	struct metric_group metrics;
 	bool listeners_paused;                /* accepting loop only */
 	struct gateway_config *accept_config; /* accepting loop only */
 	struct task start, stop, resume;      /* on the accepting loop */
@@ -167,6 +170,9 @@ bool tunnel_client_cert(void *ctx);
 /* attempt_begin: starts the note of an attempt from peer; NULL: no memory (then it is not noted). */
 struct attempt *attempt_begin(const struct addr *peer);
 void attempt_reach(struct tunnel *t, enum attempt_stage stage, const char *detail);
+/* attempt_stage_done: the stage of the connect has ended well: its time is noted. */
+enum gw_stage;
+void attempt_stage_done(struct tunnel *t, enum gw_stage stage);
 /* attempt_finish: stores the note; no more will come. */
 void attempt_finish(struct tunnel *t);
 /* attempt_refused: a connection that was closed before a tunnel was made. */
@@ -234,8 +240,29 @@ enum gw_count {
 	GW_CHANNELS_FAILED,
 	GW_CHANNELS_REFUSED_FULL,
 	GW_QUEUE_OVERFLOW,
+	GW_DUPLICATE_SUSPECTED,
+	GW_REGISTRY_FAILED,
+	GW_READY_SKIPPED,
+	GW_PAUSED,
 	GW_COUNT_LEN
 };
 void gw_count(enum gw_count what);
+/* Present values that workers' threads hold. */
+enum gw_gauge {
+	GW_CHANNELS,      /* that exist, being opened or open */
+	GW_OPENERS,       /* fibers in channel_open */
+	GW_READY_WAITING, /* tunnels in line for gateway_on_ready */
+	GW_READY_RUNNING,
+	GW_GAUGE_LEN
+};
+void gw_move(enum gw_gauge what, int delta);
+/* gw_stage: how long a stage of a connect took. */
+enum gw_stage {
+	GW_STAGE_TLS,   /* from the accepted connection to the end of the handshake */
+	GW_STAGE_LOGIN, /* from there to the authenticated device */
+	GW_STAGE_READY, /* from there to the forwarded ports */
+	GW_STAGE_LEN
+};
+void gw_stage(enum gw_stage what, uint32_t ms);
 void gw_count_close(enum apf_close_reason why);
 void gw_count_glitch(enum apf_glitch what);

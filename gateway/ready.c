@@ -15,6 +15,7 @@ static void ready_fiber(void *arg)
 		(void)w->g->on_ready(t, w->g->on_ready_arg);
 	tunnel_unref(t);
 	w->ready_running--;
+	gw_move(GW_READY_RUNNING, -1);
 	ready_next(w);
 }
 
@@ -26,15 +27,19 @@ static void ready_next(struct worker *w)
 		w->ready_head = t->ready_next;
 		if (w->ready_head == NULL)
 			w->ready_tail = &w->ready_head;
+		gw_move(GW_READY_WAITING, -1);
 		if (!tunnel_alive(t)) {
 			tunnel_unref(t);
 			continue;
 		}
 		if (fiber_spawn("ready", ready_fiber, t, loop_now_ms(w->loop) + READY_TIMEOUT_MS) ==
-		    NULL)
+		    NULL) {
+			gw_count(GW_READY_SKIPPED);
 			tunnel_unref(t); /* facts are read on demand, then */
-		else
+		} else {
+			gw_move(GW_READY_RUNNING, 1);
 			w->ready_running++;
+		}
 	}
 }
 
@@ -51,6 +56,7 @@ void ready_enqueue(struct tunnel *t)
 	t->ready_next = NULL;
 	*w->ready_tail = tunnel_ref(t);
 	w->ready_tail = &t->ready_next;
+	gw_move(GW_READY_WAITING, 1);
 	ready_next(w);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* registry.c: loading, and keeping in step with the store through its commit hook. */
+#include "gateway/internal.h"
 #include "gateway/registry_internal.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -205,6 +206,7 @@ static struct live_ref device_remove(struct registry *r, const struct device_key
 		return ref;
 	if (d->live != NULL)
 		ref = (struct live_ref){d->live->worker, d->live->handle};
+	r->connected -= d->live != NULL ? 1 : 0;
 	sorted_remove(r, d);
 	device_event(r, d, DEVICE_EVENT_REMOVED);
 	device_free(d);
@@ -375,6 +377,13 @@ static struct live_ref follow_removal(struct registry *r, const struct store_cha
 	return none;
 }
 
+/* Memory and store are out of step until a restart: the limits of registry.h, or no memory. */
+static void follow_failed(int err)
+{
+	gw_count(GW_REGISTRY_FAILED);
+	log_event(LOG_ERROR, "registry_follow", LOG_ERR("err", err));
+}
+
 static void follow(void *arg, const struct store_change *changes, size_t len)
 {
 	struct registry *r = arg;
@@ -391,7 +400,7 @@ static void follow(void *arg, const struct store_change *changes, size_t len)
 			gone = follow_removal(r, &changes[i]);
 		pthread_rwlock_unlock(&r->lock);
 		if (err != 0 && err != -ERR_NOT_FOUND)
-			log_event(LOG_ERROR, "registry_follow", LOG_ERR("err", err));
+			follow_failed(err);
 		if (gone.handle != 0 && r->removed != NULL)
 			r->removed(r->removed_arg, gone);
 	}

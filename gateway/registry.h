@@ -94,6 +94,11 @@ int registry_view(struct registry *r, const struct device_key *key, device_view_
 void registry_each(struct registry *r, const struct device_key *after, device_each_fn *fn,
                    void *arg);
 size_t registry_count(struct registry *r);
+/* registry_stats: what is held in memory; connected: devices that have a tunnel. */
+struct registry_stats {
+	uint64_t devices, connected, groups, tokens;
+};
+void registry_stats(struct registry *r, struct registry_stats *out);
 int registry_find(struct registry *r, const char *text, group_visible_fn *visible, void *arg,
                   struct device_key *out) MUST_CHECK;
 bool registry_amt_credential(struct registry *r, const struct device_key *key,

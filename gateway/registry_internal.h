@@ -43,6 +43,7 @@ struct registry {
 	struct map devices;     /* DEVICE_KEY_SIZE -> struct device */
 	struct device **sorted; /* by key */
 	size_t sorted_len, sorted_alloc;
+	size_t connected;      /* devices with a tunnel */
 	struct map groups;     /* name -> struct store_group */
 	struct map cira_users; /* user -> the same struct store_group */
 	struct map tokens;     /* SHA-256 -> struct store_token */

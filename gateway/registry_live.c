@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* registry_live.c: which tunnel a device has, and what is learned through it. */
+#include "gateway/internal.h"
 #include "gateway/registry_internal.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -30,6 +31,7 @@ static void count_flap(struct device *d, const struct live *now)
 	if (++d->flaps < FLAPS_SUSPECT || d->duplicate_suspected)
 		return;
 	d->duplicate_suspected = true;
+	gw_count(GW_DUPLICATE_SUSPECTED);
 	log_event(LOG_WARN, "duplicate_guid_suspected", LOG_GUID("device", &d->key.guid),
 	          LOG_STR("address", was), LOG_STR("other_address", is));
 }
@@ -47,6 +49,7 @@ int registry_attach(struct registry *r, const struct device_key *key, struct liv
 			*replaced = (struct live_ref){d->live->worker, d->live->handle};
 			count_flap(d, live);
 		}
+		r->connected += d->live == NULL ? 1 : 0;
 		d->live = live;
 		d->connects++;
 		device_event(r, d, DEVICE_EVENT_CONNECTED);
@@ -63,6 +66,7 @@ void registry_detach(struct registry *r, const struct device_key *key, struct li
 	d = registry_device(r, key);
 	if (d != NULL && d->live == live) {
 		d->live = NULL;
+		r->connected--;
 		device_event(r, d, DEVICE_EVENT_DISCONNECTED);
 	}
 	pthread_rwlock_unlock(&r->lock);

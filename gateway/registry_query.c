@@ -111,6 +111,14 @@ size_t registry_count(struct registry *r)
 	return n;
 }
 
+void registry_stats(struct registry *r, struct registry_stats *out)
+{
+	pthread_rwlock_rdlock(&r->lock);
+	*out = (struct registry_stats){r->sorted_len, r->connected, r->groups.count,
+	                               r->tokens.count};
+	pthread_rwlock_unlock(&r->lock);
+}
+
 /* A GUID or GUID#n stands for one device, as long as the caller may see it. */
 static int find_by_key(struct registry *r, const struct device_key *key, group_visible_fn *visible,
                        void *arg, struct device_key *out)

@@ -174,6 +174,7 @@ static void tunnel_on_ready(struct conn *c)
 
 	acceptor_finished(t->w->g, t->source);
 	gw_count(GW_TLS_OK);
+	attempt_stage_done(t, GW_STAGE_TLS);
 	t->state = TUNNEL_SNIFF;
 	attempt_reach(t, ATTEMPT_HELLO,
 	              "TLS was established but no APF hello came: is this really an AMT device?");
@@ -354,6 +355,7 @@ static void session_ready(void *ctx)
 
 	t->ready = true;
 	gw_count(GW_READY);
+	attempt_stage_done(t, GW_STAGE_READY);
 	attempt_reach(t, ATTEMPT_READY, "connected");
 	attempt_finish(t);
 	log_event(LOG_INFO, "tunnel_ready", LOG_GUID("device", &t->key.guid),

@@ -22,7 +22,18 @@ struct attempt *attempt_begin(const struct addr *peer)
 	a->time_ms = (uint64_t)clock_wall_ms();
 	a->source = *peer;
 	a->stage = ATTEMPT_TCP;
+	a->stage_ms = (uint32_t)loop_now_ms(loop_current());
 	return a;
+}
+
+void attempt_stage_done(struct tunnel *t, enum gw_stage stage)
+{
+	uint32_t now_ms = (uint32_t)loop_now_ms(t->w->loop);
+
+	if (t->attempt == NULL)
+		return;
+	gw_stage(stage, now_ms - t->attempt->stage_ms);
+	t->attempt->stage_ms = now_ms;
 }
 
 /*

@@ -47,6 +47,7 @@ static bool tunnel_adopt(struct tunnel *t, const struct device_key *key)
 	t->attached = true;
 	backoff_succeeded(g, &t->live.source, &claimed);
 	gw_count(GW_AUTH_OK);
+	attempt_stage_done(t, GW_STAGE_LOGIN);
 	attempt_reach(t, ATTEMPT_READY,
 	              "authenticated; waiting for the device to forward its ports");
 	if (old.handle != 0) {

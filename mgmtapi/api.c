@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "mgmtapi/api_internal.h"
 #include "mgmtapi/backup.h"
+#include "mgmtapi/metrics_api.h"
 #include "mgmtapi/mutation.h"
 #include "mgmtapi/operations.h"
 #include "mgmtapi/pending.h"
@@ -157,6 +158,7 @@ struct api *api_new(const struct api_opts *opts, struct buf *why)
 		return NULL;
 	}
 	backup_clean(a->data_dir);
+	metrics_api(a);
 	amt_set_pin_store(store_pin, a);
 	return a;
 }
@@ -165,6 +167,7 @@ void api_free(struct api *a)
 {
 	if (a == NULL)
 		return;
+	metric_group_remove(&a->metrics);
 	operations_free(a->operations);
 	pending_free(a->pending);
 	inflight_free(a->inflight);

@@ -2,6 +2,7 @@
 /* api_internal.h: what the service files share. Everything in struct api is for any thread: it is constant or has its lock. */
 #pragma once
 
+#include "core/metric.h"
 #include "gateway/settings.h"
 #include "google/protobuf/field_mask.pb-c.h"
 #include "mgmtapi/api_errors.h"
@@ -30,6 +31,7 @@ struct api {
 	struct inflight *inflight;
 	struct pending_table *pending;
 	struct operations *operations;
+	struct metric_group metrics;
 	pthread_mutex_t settings_lock; /* now, has_now */
 	struct settings now;           /* after a reload */
 	bool has_now;

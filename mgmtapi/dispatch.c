@@ -124,7 +124,10 @@ static int fill_method(struct method *m, const Google__Protobuf__MethodDescripto
 		m->path = NULL;
 		err = -ERR_NOMEM;
 	}
-	(void)snprintf(labels, sizeof(labels), "grpc_service=%s", m->service->name);
+	(void)snprintf(labels, sizeof(labels), "grpc_service=%s,grpc_type=%s", m->service->name,
+	               m->client_streaming   ? "bidi_stream"
+	               : m->server_streaming ? "server_stream"
+	                                     : "unary");
 	m->latency = metric_histogram("causeway_grpc_server_handling_seconds",
 	                              "Time from request to the end of a call.", labels,
 	                              &metric_latency_ms);

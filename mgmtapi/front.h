@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/list.h"
+#include "core/metric.h"
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/h1.h"
 #include "mgmtapi/h2.h"
@@ -16,6 +17,16 @@
 #define FRONT_TICK_MS    1000
 #define FRONT_FLUSH_MS   5000
 #define FRONT_DETECT_MS  30000
+
+/* Why a connection was refused or ended from here. */
+enum front_failed {
+	FRONT_FAILED_LIMIT,    /* api.max_connections */
+	FRONT_FAILED_TLS,      /* the handshake */
+	FRONT_FAILED_PROTOCOL, /* what it sent: no HTTP, or a flood that HTTP/2's limits name */
+	FRONT_FAILED_TIMEOUT,  /* silence where something had to come */
+	FRONT_FAILED_MEMORY,
+	FRONT_FAILED_LEN
+};
 
 /* The server's part on one loop; its thread only, but for the tasks that are posted to it. */
 struct front_worker {
@@ -40,6 +51,8 @@ struct mgmtapi {
 	struct tls_ctx *tls;
 	unsigned connections_max;
 	atomic_uint connections;
+	struct metric_group metrics;
+	struct metric *failed[FRONT_FAILED_LEN];
 	atomic_bool started, drain_asked, stop_asked;
 };
 

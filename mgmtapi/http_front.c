@@ -126,6 +126,7 @@ static void input(struct front_conn *f, struct span s)
 
 	if (err == 0 || f->closing)
 		return;
+	metric_inc(f->worker->api->failed[FRONT_FAILED_PROTOCOL]);
 	/* Say why (GOAWAY, 400), then close. */
 	(void)pump_once(f);
 	close_conn(f, FRONT_FLUSH_MS);
@@ -189,6 +190,7 @@ static void on_closed(struct conn *c, int err)
 	struct addr peer;
 
 	if (err == -ERR_TLS && conn_tls(c) != NULL) {
+		metric_inc(w->api->failed[FRONT_FAILED_TLS]);
 		conn_peer(c, &peer);
 		log_event(LOG_INFO, "api_tls_failed", LOG_ADDR("peer", &peer),
 		          LOG_STR("why", tls_error(conn_tls(c))));
@@ -241,6 +243,7 @@ void front_open(struct front_worker *w, int fd, const struct addr *peer)
 		f->conn = conn_accept(w->loop, fd, peer, &opts);
 	}
 	if (f == NULL || f->conn == NULL) {
+		metric_inc(w->api->failed[FRONT_FAILED_MEMORY]);
 		if (f != NULL)
 			list_remove(&f->link);
 		free(f);
@@ -263,10 +266,12 @@ static void tick_one(struct front_conn *f, uint64_t now_ms)
 		err = h1_tick(f->h1, now_ms);
 	else if (now_ms - f->born_ms >= FRONT_DETECT_MS + FRONT_DETECT_MS)
 		err = -ERR_TIMEOUT; /* conn has its own limit for the handshake; this one is for silence after it */
-	if (err != 0)
+	if (err != 0) {
+		metric_inc(f->worker->api->failed[FRONT_FAILED_TIMEOUT]);
 		close_conn(f, 0);
-	else
+	} else {
 		kick(f);
+	}
 }
 
 void front_tick(struct front_worker *w, uint64_t now_ms)

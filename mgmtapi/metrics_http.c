@@ -21,6 +21,7 @@ struct metrics_http {
 	struct addr addr;
 	struct list conns;
 	unsigned conns_len;
+	struct metric *open, *refused;
 	struct task start, stop;
 };
 
@@ -144,6 +145,7 @@ static void on_closed(struct conn *conn, int err)
 	http1_free(&c->parser);
 	list_remove(&c->link);
 	c->m->conns_len--;
+	metric_move(c->m->open, -1);
 	free(c);
 }
 
@@ -158,6 +160,7 @@ static void accepted(void *user, int fd, const struct addr *peer)
 	struct client *c = m->conns_len < METRICS_CONNECTIONS_MAX ? calloc(1, sizeof(*c)) : NULL;
 
 	if (c == NULL) {
+		metric_inc(m->refused);
 		close(fd);
 		return;
 	}
@@ -166,12 +169,14 @@ static void accepted(void *user, int fd, const struct addr *peer)
 	http1_init_request(&c->parser, &limits);
 	list_push_back(&m->conns, &c->link);
 	m->conns_len++;
+	metric_move(m->open, 1);
 	opts.user = c;
 	c->conn = conn_accept(m->loop, fd, peer, &opts);
 	if (c->conn != NULL)
 		return;
 	list_remove(&c->link);
 	m->conns_len--;
+	metric_move(m->open, -1);
 	free(c);
 }
 
@@ -206,6 +211,14 @@ struct metrics_http *metrics_http_new(struct loop *loop, const struct addr *addr
 	if (m == NULL)
 		return NULL;
 	m->loop = loop;
+	m->open = metric_gauge("causeway_metrics_connections", "Connections to the metrics port.",
+	                       NULL);
+	m->refused =
+		metric_counter("causeway_metrics_connections_refused_total",
+	                       "Connections to the metrics port that were closed at once.", NULL);
+	metric_set(metric_gauge("causeway_metrics_connections_limit",
+	                        "Connections that the metrics port takes.", NULL),
+	           METRICS_CONNECTIONS_MAX);
 	list_init(&m->conns);
 	m->start.run = run_start;
 	m->stop.run = run_stop;

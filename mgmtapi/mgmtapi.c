@@ -24,18 +24,60 @@ struct handoff {
 	int fd;
 };
 
-static double read_connections(void *arg)
+/* ---- figures ---- */
+
+struct figures {
+	uint64_t connections, connections_limit, calls, calls_limit, buffered, buffered_limit;
+};
+
+#define AT(m) .offset = offsetof(struct figures, m)
+
+static const struct metric_field fields[] = {
+	{"causeway_api_connections", "Connections to the management API.", NULL, false,
+         AT(connections)},
+	{"causeway_api_connections_limit",
+         "Connections that the management API takes (api.max_connections).", NULL, false,
+         AT(connections_limit)},
+	{"causeway_api_calls", "Calls of the management API under way.", NULL, false, AT(calls)},
+	{"causeway_api_calls_limit", "Calls that may be under way; more are refused.", NULL, false,
+         AT(calls_limit)},
+	{"causeway_api_requests_bytes", "Memory of requests that are not complete.", NULL, false,
+         AT(buffered)},
+	{"causeway_api_requests_limit_bytes", "Memory that such requests may have.", NULL, false,
+         AT(buffered_limit)},
+};
+
+static void read_figures(void *arg, void *stats)
 {
 	const struct mgmtapi *m = arg;
+	struct figures *f = stats;
 
-	return atomic_load(&m->connections);
+	f->connections = atomic_load(&m->connections);
+	f->connections_limit = m->connections_max;
+	f->calls = atomic_load(&m->env.calls);
+	f->calls_limit = m->env.calls_max;
+	f->buffered = atomic_load(&m->env.buffered);
+	f->buffered_limit = m->env.buffered_max;
 }
 
-static double read_calls(void *arg)
+static void add_metrics(struct mgmtapi *m)
 {
-	const struct mgmtapi *m = arg;
+	static const char *const reasons[FRONT_FAILED_LEN] = {
+		[FRONT_FAILED_LIMIT] = "reason=limit",
+		[FRONT_FAILED_TLS] = "reason=tls",
+		[FRONT_FAILED_PROTOCOL] = "reason=protocol",
+		[FRONT_FAILED_TIMEOUT] = "reason=timeout",
+		[FRONT_FAILED_MEMORY] = "reason=memory",
+	};
 
-	return atomic_load(&m->env.calls);
+	for (size_t i = 0; i < FRONT_FAILED_LEN; i++)
+		m->failed[i] = metric_counter("causeway_api_connections_failed_total",
+		                              "Connections to the management API that were refused "
+		                              "or broken off.",
+		                              reasons[i]);
+	m->metrics = (struct metric_group){
+		.fields = fields, .fields_len = ARRAY_LEN(fields), .read = read_figures, .arg = m};
+	metric_group_add(&m->metrics);
 }
 
 static bool add_services(struct mgmtapi *m, const struct mgmtapi_opts *opts)
@@ -151,10 +193,7 @@ struct mgmtapi *mgmtapi_new(const struct mgmtapi_opts *opts, struct buf *why)
 		opts->connections_max != 0 ? opts->connections_max : MGMTAPI_CONNECTIONS_MAX;
 	if (opts->tls != NULL)
 		m->tls = tls_ctx_ref(opts->tls);
-	metric_gauge_fn("causeway_api_connections", "Connections to the management API.", NULL,
-	                read_connections, m);
-	metric_gauge_fn("causeway_api_calls", "Calls of the management API under way.", NULL,
-	                read_calls, m);
+	add_metrics(m);
 	return m;
 }
 
@@ -226,6 +265,7 @@ void mgmtapi_accept(struct mgmtapi *m, int fd, const struct addr *peer)
 		if (atomic_load(&m->workers[i].conns_len) < atomic_load(&w->conns_len))
 			w = &m->workers[i];
 	if (h == NULL || atomic_load(&m->connections) >= m->connections_max) {
+		metric_inc(m->failed[FRONT_FAILED_LIMIT]);
 		free(h);
 		(void)close(fd);
 		return;
@@ -280,7 +320,7 @@ void mgmtapi_free(struct mgmtapi *m)
 {
 	if (m == NULL)
 		return;
-	metric_gauge_fn_remove(m);
+	metric_group_remove(&m->metrics);
 	/* Opened, but never started and so never stopped. */
 	for (size_t i = 0; i < m->listeners_len && !atomic_load(&m->started); i++)
 		listener_close(m->listeners[i]);

@@ -43,6 +43,16 @@ void inflight_free(struct inflight *f)
 	free(f);
 }
 
+unsigned inflight_count(struct inflight *f)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->ids.count;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
 static int inflight_enter(struct inflight *f, const uint8_t key[32])
 {
 	int err;

@@ -32,6 +32,8 @@ struct api;
 struct inflight;
 struct inflight *inflight_new(void);
 void inflight_free(struct inflight *f);
+/* inflight_count: how many there are, of INFLIGHT_MAX. */
+unsigned inflight_count(struct inflight *f);
 
 struct mutation {
 	struct call *call;

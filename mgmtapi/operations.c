@@ -53,6 +53,17 @@ void operations_free(struct operations *o)
 	free(o);
 }
 
+unsigned operations_running(struct operations *o)
+{
+	unsigned n = 0;
+
+	pthread_mutex_lock(&o->lock);
+	for (size_t i = 0; i < OPERATIONS_RUNNING_MAX; i++)
+		n += o->running[i] != NULL ? 1 : 0;
+	pthread_mutex_unlock(&o->lock);
+	return n;
+}
+
 void operation_unref(struct operation *op)
 {
 	if (op == NULL || atomic_fetch_sub(&op->refs, 1) != 1)

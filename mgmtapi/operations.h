@@ -36,6 +36,8 @@ struct operation_spec {
 
 struct operations *operations_new(struct store *store);
 void operations_free(struct operations *o);
+/* operations_running: how many run, of OPERATIONS_RUNNING_MAX. */
+unsigned operations_running(struct operations *o);
 
 /* operations_add: an operation with a new id in state RUNNING, one reference. NULL: OPERATIONS_RUNNING_MAX or no memory. */
 struct operation *operations_add(struct operations *o, const struct operation_spec *spec);

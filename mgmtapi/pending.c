@@ -54,6 +54,16 @@ void pending_free(struct pending_table *t)
 	free(t);
 }
 
+unsigned pending_count(struct pending_table *t)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&t->lock);
+	n = t->entries.count;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
 static void wake_entry(struct task *task)
 {
 	struct entry *e = container_of(task, struct entry, wake);

@@ -23,6 +23,8 @@ struct pending_power {
 struct pending_table *pending_new(struct api *a);
 /* pending_free: after the loops ended. */
 void pending_free(struct pending_table *t);
+/* pending_count: how many wait, of PENDING_MAX. */
+unsigned pending_count(struct pending_table *t);
 
 /* pending_add: replaces one that waits. 0, -ERR_FULL, -ERR_NOMEM. On a loop. */
 int pending_add(struct pending_table *t, const struct pending_power *p) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/json.h"
+#include "mgmtapi/metrics_api.h"
 
 #define ENVELOPE_HEAD  5
 #define TIMEOUT_MAX_MS ((int64_t)365 * 24 * 3600 * 1000)
@@ -87,6 +88,8 @@ static void log_call(struct call *c, uint64_t now_ms)
 	c->logged = true;
 	if (c->method != NULL)
 		method_count(c->method, (int)c->code, took);
+	if (c->code != CALL_OK)
+		metrics_api_failed(c->reason);
 	log_event(LOG_INFO, "api_call",
 	          LOG_STR("method", c->method != NULL ? call_method(c) : c->path),
 	          LOG_STR("status", call_code_name((int)c->code)), LOG_STR("reason", c->reason),

@@ -10,6 +10,7 @@
 #include "google/protobuf/duration.pb-c.h"
 #include "mgmtapi/api_internal.h"
 #include "mgmtapi/device_msg.h"
+#include "mgmtapi/metrics_api.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct watch {
 	bool resumed; /* what was shown before is not known */
 	struct map shown;
 	uint64_t seq, heartbeat_ms, look_ms, sent_ms;
+	struct metric *behind;
 };
 
 /* ---- tokens ---- */
@@ -298,8 +300,10 @@ static ssize_t send_batch(struct watch *w)
 	ssize_t n = gateway_events_read(w->g, w->seq, w->batch, BATCH);
 	int err = 0;
 
-	if (n == -ERR_NOT_FOUND)
-		return send_snapshot(w); /* too far behind */
+	if (n == -ERR_NOT_FOUND) { /* too far behind */
+		metric_inc(w->behind);
+		return send_snapshot(w);
+	}
 	if (n <= 0)
 		return n;
 	w->seq = w->batch[n - 1].seq;
@@ -393,6 +397,8 @@ int watch_devices(struct call *c, const ProtobufCMessage *request)
 {
 	const Causeway__V1__WatchDevicesRequest *rq = (const void *)request;
 	struct watch w = {.c = c, .g = api_of(c)->gateway};
+	struct metric *watchers =
+		metric_gauge("causeway_device_watchers", "Calls of WatchDevices under way.", NULL);
 	bool fresh = true;
 	int err;
 
@@ -407,10 +413,13 @@ int watch_devices(struct call *c, const ProtobufCMessage *request)
 	w.tracks = w.filter->conds_len > 0 || call_principal(c)->groups_len > 0;
 	w.sent_ms = clock_mono_ms();
 	w.look_ms = w.sent_ms + STILL_ALLOWED_MS;
+	w.behind = metrics_watchers_behind();
+	metric_move(watchers, 1);
 	if (err == 0)
 		err = begin(&w, rq, fresh);
 	if (err == 0)
 		err = follow(&w);
+	metric_move(watchers, -1);
 	map_free(&w.shown);
 	free(w.batch);
 	return call_fail_err(c, err, "the watch");

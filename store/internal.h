@@ -93,8 +93,10 @@ struct store {
 	_Atomic int write_err; /* 0, or why updates are refused */
 	_Atomic bool rotating;
 	_Atomic uint64_t damaged; /* records that could not be read */
-	uint64_t retry_us;        /* writer only: when to probe again */
-	struct changes changes;   /* writer only */
+	_Atomic uint64_t trimmed; /* records deleted by trim.c */
+	struct metric *commit_time, *update_time;
+	uint64_t retry_us;      /* writer only: when to probe again */
+	struct changes changes; /* writer only */
 };
 
 /* store.c */

@@ -423,6 +423,26 @@ void store_close(struct store *s)
 	free(s);
 }
 
+static void read_env(const struct store *s, struct store_stats *out)
+{
+	MDB_txn *txn;
+	MDB_envinfo info;
+	MDB_stat st;
+
+	if (mdb_env_info(s->env, &info) == 0 && mdb_env_stat(s->env, &st) == 0) {
+		out->used_bytes = (uint64_t)(info.me_last_pgno + 1) * st.ms_psize;
+		out->map_bytes = info.me_mapsize;
+		out->readers = info.me_numreaders;
+		out->readers_max = info.me_maxreaders;
+	}
+	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+		return;
+	for (unsigned i = 0; i < STORE_TABLE_COUNT; i++)
+		if (mdb_stat(txn, s->dbi[i], &st) == 0)
+			out->records[i] = st.ms_entries;
+	mdb_txn_abort(txn);
+}
+
 void store_stats_read(const struct store *s, struct store_stats *out)
 {
 	/* Only the lock inside changes; a reader of counters has no business with a writable store. */
@@ -437,4 +457,9 @@ void store_stats_read(const struct store *s, struct store_stats *out)
 	pthread_mutex_unlock(&u.out->lock);
 	out->file_bytes = stat(s->data_path, &st) == 0 ? (uint64_t)st.st_size : 0;
 	out->damaged = atomic_load(&s->damaged);
+	out->trimmed = atomic_load(&s->trimmed);
+	out->audit_max = s->limits.audit_max;
+	out->operations_max = s->limits.operations_max;
+	out->requests_max = s->limits.requests_max;
+	read_env(s, out);
 }

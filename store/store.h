@@ -128,6 +128,10 @@ int store_rotate_key(struct store *s, struct buf *why) MUST_CHECK;
 struct store_stats {
 	uint64_t commits, updates, failed_commits, queue_depth, queue_depth_max, commit_us_sum,
 		commit_us_last, file_bytes, refused,
-		damaged; /* damaged: reads of records that could not be decoded */
+		damaged;                /* damaged: reads of records that could not be decoded */
+	uint64_t trimmed;               /* records deleted to keep tables within their limits */
+	uint64_t used_bytes, map_bytes; /* of the file: in use, and the largest it may become */
+	uint64_t readers, readers_max;  /* read transactions that have a slot */
+	uint64_t records[STORE_TABLE_COUNT], audit_max, operations_max, requests_max;
 };
 void store_stats_read(const struct store *s, struct store_stats *out);

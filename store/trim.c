@@ -92,6 +92,7 @@ static int trim_audit(struct store_txn *t)
 		rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
 		if (rc == 0)
 			rc = mdb_cursor_del(c, 0);
+		atomic_fetch_add(&t->s->trimmed, rc == 0 ? 1 : 0);
 	}
 	mdb_cursor_close(c);
 	return store_err(rc);
@@ -119,6 +120,7 @@ static int trim_by_time(struct store_txn *t, const struct keep *keep)
 		if (rc == 0)
 			rc = mdb_del(t->mdb, t->s->dbi[keep->table], &record, NULL);
 		rc = rc == MDB_NOTFOUND ? 0 : rc;
+		atomic_fetch_add(&t->s->trimmed, rc == 0 ? 1 : 0);
 	}
 	mdb_cursor_close(c);
 	return store_err(rc);

@@ -11,6 +11,7 @@
 #include "store/internal.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/metric.h"
 
 #include <errno.h>
 #include <string.h>
@@ -116,6 +117,7 @@ static int commit(struct store *s, MDB_txn *txn)
 	} else
 		s->stats.failed_commits++;
 	pthread_mutex_unlock(&s->lock);
+	metric_observe(s->commit_time, took);
 	set_write_err(s, err);
 	return err;
 }
@@ -327,6 +329,13 @@ int writer_start(struct store *s)
 	pthread_condattr_t attr;
 	int rc;
 
+	s->commit_time = metric_histogram("causeway_store_commit_seconds",
+	                                  "Time of a commit to disk.", NULL, &metric_latency_us);
+	s->update_time = metric_histogram(
+		"causeway_store_update_seconds",
+		"Time from an update's request to its commit, with waiting in the queue.", NULL,
+		&metric_latency_us);
+
 	s->tail = &s->head;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -399,11 +408,15 @@ static int update_in_fiber(struct store *s, struct op *op)
 int store_update(struct store *s, store_apply_fn *apply, void *arg)
 {
 	struct op op = {.apply = apply, .arg = arg};
+	uint64_t began_us = clock_mono_us();
+	int err;
 
 	if (s->read_only)
 		return -ERR_READONLY;
 	ASSERT(!pthread_equal(pthread_self(), s->thread)); /* it would wait for itself */
-	return fiber_current() != NULL ? update_in_fiber(s, &op) : update_and_block(s, &op);
+	err = fiber_current() != NULL ? update_in_fiber(s, &op) : update_and_block(s, &op);
+	metric_observe(s->update_time, clock_mono_us() - began_us);
+	return err;
 }
 
 int store_view(struct store *s, store_apply_fn *read, void *arg)

@@ -49,3 +49,6 @@ if [ ${#missing[@]} -gt 0 ]; then
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${names[@]}" >/dev/null
 fi
 tools/wolfssl.sh >/dev/null
+case " $* " in
+*" check "*) tools/prometheus.sh >/dev/null || echo "deps: without prometheus the tests of the alert rules are skipped" >&2 ;;
+esac

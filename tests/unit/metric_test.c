@@ -6,9 +6,13 @@
 #include <pthread.h>
 #include <string.h>
 
-static double read_number(void *arg)
+struct numbers {
+	uint64_t first, micro;
+};
+
+static void read_numbers(void *arg, void *stats)
 {
-	return *(double *)arg;
+	memcpy(stats, arg, sizeof(struct numbers));
 }
 
 static void test_text_format(void **state)
@@ -22,16 +26,26 @@ static void test_text_format(void **state)
 				     "# HELP t_open Open.\n"
 				     "# TYPE t_open gauge\n"
 				     "t_open -2\n"
-				     "t_open{kind=\"read\"} 0.5\n"
 				     "# HELP t_wait_seconds Wait.\n"
 				     "# TYPE t_wait_seconds histogram\n"
 				     "t_wait_seconds_bucket{op=\"get\",le=\"0.01\"} 1\n"
 				     "t_wait_seconds_bucket{op=\"get\",le=\"0.25\"} 3\n"
 				     "t_wait_seconds_bucket{op=\"get\",le=\"+Inf\"} 4\n"
 				     "t_wait_seconds_sum{op=\"get\"} 1.271\n"
-				     "t_wait_seconds_count{op=\"get\"} 4\n";
+				     "t_wait_seconds_count{op=\"get\"} 4\n"
+				     "# HELP t_used Used.\n"
+				     "# TYPE t_used gauge\n"
+				     "t_used{kind=\"read\"} 7\n"
+				     "# HELP t_cpu_seconds_total Time.\n"
+				     "# TYPE t_cpu_seconds_total counter\n"
+				     "t_cpu_seconds_total 1.5\n";
+	static const struct metric_field fields[] = {
+		{"t_used", "Used.", "kind=read", false, offsetof(struct numbers, first), 0},
+		{"t_cpu_seconds_total", "Time.", NULL, true, offsetof(struct numbers, micro), 1e-6},
+	};
+	struct numbers numbers = {7, 1500000};
+	struct metric_group group = {fields, ARRAY_LEN(fields), read_numbers, &numbers, NULL};
 	struct metric *ok, *open, *odd, *wait;
-	double number = 0.5;
 	struct buf out;
 
 	(void)state;
@@ -39,7 +53,7 @@ static void test_text_format(void **state)
 	open = metric_gauge("t_open", "Open.", NULL);
 	odd = metric_counter("t_handshakes_total", "Handshakes \\ by\nresult.",
 	                     "result=a\"b\\c,x=");
-	metric_gauge_fn("t_open", "Open.", "kind=read", read_number, &number);
+	metric_group_add(&group);
 	wait = metric_histogram("t_wait_seconds", "Wait.", "op=get", &buckets);
 	assert_ptr_equal(metric_counter("t_handshakes_total", "", "result=ok"), ok);
 	metric_inc(ok);
@@ -55,7 +69,8 @@ static void test_text_format(void **state)
 	metric_render(&out);
 	assert_int_equal(out.err, 0);
 	assert_string_equal(buf_cstr(&out), expect);
-	metric_gauge_fn_remove(&number);
+	metric_group_remove(&group);
+	metric_group_remove(&group);
 	buf_clear(&out);
 	metric_render(&out);
 	assert_null(strstr(buf_cstr(&out), "kind="));
@@ -82,6 +97,58 @@ static void test_threads_lose_nothing(void **state)
 	assert_int_equal(metric_value(m), 400000);
 }
 
+struct seen {
+	unsigned counters, gauges, histograms;
+	uint64_t count, slow;
+	double sum;
+};
+
+static void see(void *arg, const struct metric_view *v)
+{
+	struct seen *s = arg;
+
+	if (strncmp(v->name, "t_each", 6) != 0)
+		return;
+	assert_string_equal(v->labels, v->buckets != NULL ? "" : "a=1,b=2");
+	s->counters += v->counter ? 1 : 0;
+	s->gauges += !v->counter && v->buckets == NULL ? 1 : 0;
+	if (v->buckets == NULL)
+		return;
+	s->histograms++;
+	s->count = v->count;
+	s->slow = v->counts[2];
+	s->sum = v->sum;
+}
+
+static void test_each(void **state)
+{
+	struct metric *h = metric_histogram("t_each_seconds", "Time.", NULL, &metric_latency_us);
+	const char *labels = "a=1,b=2";
+	struct span key, value;
+	struct seen s = {0};
+
+	(void)state;
+	metric_inc(metric_counter("t_each_total", "Things.", labels));
+	metric_set(metric_gauge("t_each", "Things.", labels), -3);
+	metric_observe(h, 60);
+	metric_observe(h, 150);
+	metric_observe(h, 60000000);
+	metric_each(see, &s);
+	assert_int_equal(s.counters, 1);
+	assert_int_equal(s.gauges, 1);
+	assert_int_equal(s.histograms, 1);
+	assert_int_equal(s.count, 3);
+	assert_int_equal(s.slow, 1);
+	assert_true(s.sum > 60.0002 && s.sum < 60.0003);
+	assert_true(metric_label(&labels, &key, &value));
+	assert_true((key.len == strlen("a") && memcmp(key.ptr, "a", strlen("a")) == 0) &&
+	            (value.len == strlen("1") && memcmp(value.ptr, "1", strlen("1")) == 0));
+	assert_true(metric_label(&labels, &key, &value));
+	assert_true((key.len == strlen("b") && memcmp(key.ptr, "b", strlen("b")) == 0) &&
+	            (value.len == strlen("2") && memcmp(value.ptr, "2", strlen("2")) == 0));
+	assert_false(metric_label(&labels, &key, &value));
+}
+
 static void test_registry_is_bounded(void **state)
 {
 	static char names[METRIC_MAX + 2][16];
@@ -98,7 +165,8 @@ static void test_registry_is_bounded(void **state)
 	metric_inc(last);
 	buf_init(&out, 1 << 20);
 	metric_render(&out);
-	assert_non_null(strstr(buf_cstr(&out), "\ncauseway_metrics_dropped "));
+	assert_int_equal(metric_series(), METRIC_MAX);
+	assert_true(metric_dropped() >= 2);
 	assert_null(strstr(buf_cstr(&out), names[METRIC_MAX + 1]));
 	buf_free(&out);
 	buf_init(&out, 100);
@@ -112,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_format),
 		cmocka_unit_test(test_threads_lose_nothing),
+		cmocka_unit_test(test_each),
 		cmocka_unit_test(test_registry_is_bounded),
 	};
 
