@@ -6,6 +6,8 @@
  */
 #include "core/tls_internal.h"
 
+#include <wolfssl/internal.h> /* the session object inside WOLFSSL: see drop_session */
+
 #include "core/crypto.h"
 #include "core/err.h"
 #include "core/text.h"
@@ -193,9 +195,22 @@ static int ended(const struct tls *t)
 	return t->failed ? -ERR_TLS : t->closed ? -ERR_CLOSED : 0;
 }
 
+/*
+ * What a later connection could resume is for the cache, which is off, or went to the client in a ticket. wolfSSL looks at
+ * it again only in handshakes, and a second one on a connection is refused; it frees and invalidates only what is there.
+ */
+static void drop_session(struct tls *t)
+{
+	if (!t->ctx->server)
+		return; /* a client may still get tickets */
+	wolfSSL_SESSION_free(t->ssl->session);
+	t->ssl->session = NULL;
+}
+
 static void on_established(struct tls *t)
 {
 	t->established = true;
+	drop_session(t);
 	free(t->hello);
 	t->hello = NULL;
 	free(t->server_name);

@@ -12,7 +12,6 @@ flags=(--disable-shared --enable-static --disable-examples --disable-crypttests
 	--enable-intelasm --enable-sp=yes,4096 --enable-sp-asm --enable-curve25519
 	--enable-tlsv10 --enable-oldtls --enable-sni --enable-alpn --enable-session-ticket --enable-supportedcurves
 	--enable-certgen --enable-certext --enable-certreq --enable-keygen --enable-pkcs12 --enable-rc2 --enable-des3 --enable-md5
-	--enable-pkcallbacks --enable-cryptocb --enable-asynccrypt
 	--enable-aesgcm=small --disable-hashdrbg --disable-mlkem)
 # Random octets come from core/crypto.c (crypto_wolfssl_random), so that a record costs no DRBG run and a session holds no
 # DRBG. The verify callback must see every peer's leaf certificate, good or bad, for pins and fingerprints.

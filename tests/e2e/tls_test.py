@@ -240,6 +240,31 @@ class Tls(harness.TestCase):
         self.assertIn("unknown_ca", got["detail"])
         self.assertIn("root certificate", self.gateway.cli("device", "why", "--source", "127.3.0.2"))
 
+    def commands(self, lines, *args):
+        """openssl s_client that is given lines one after the other; everything it said."""
+        command = ["openssl", "s_client", "-connect", self.gateway.cira, "-servername", "localhost", *args]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            try:
+                for line in lines:
+                    time.sleep(0.4)  # one read each: only the first letter of what it reads at once is a command
+                    process.stdin.write(line.encode())
+                    process.stdin.flush()
+                return _until_eof(process, 20).decode(errors="replace")
+            except (BrokenPipeError, subprocess.TimeoutExpired):
+                process.kill()
+                return process.communicate()[0].decode(errors="replace")
+
+    def test_renegotiation_is_refused(self):
+        said = self.commands(["R\n", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"], "-tls1_2")
+        self.assertIn("RENEGOTIATING", said)
+        self.assertNotIn(PAGE, said)
+        self.assertIn(PAGE, s_client(self.gateway.cira, "-tls1_2", request="GET / HTTP/1.0\r\n\r\n")[1])
+
+    def test_new_keys_in_tls_1_3(self):
+        said = self.commands(["K\n", "k\n", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"], "-tls1_3")
+        self.assertIn("KEYUPDATE", said)
+        self.assertIn(PAGE, said)
+
     def test_silent_connections_end(self):
         begin = time.monotonic()
         with socket.create_connection(harness.split_address(self.gateway.cira), 20, source_address=("127.3.0.3", 0)) as raw:
