@@ -186,38 +186,33 @@ static int change_now(struct mutation *m, const struct device_key *key, struct p
 	return mutation_end(m, err == 0 ? &out.base : NULL, untouched);
 }
 
-static int apply_delayed(struct mutation *m, struct store_txn *txn, void *arg)
-{
-	const struct pending_power *p = arg;
-	Causeway__V1__ChangePowerResponse out;
-	struct msg_mem mem = msg_mem_of(&m->allocator);
-
-	(void)txn; /* the action itself is not kept: it does not outlive the process */
-	fill_answer(&mem, &out, &p->key, p->action);
-	out.due_time = msg_time(&mem, p->due_ms);
-	return mem.failed ? -ERR_NOMEM : mutation_respond(m, &out.base);
-}
-
+/*
+ * The answer is kept once the action waits, so that a repeated request_id never tells of one that was not taken. The action itself is
+ * not kept: it does not outlive the process, and nothing was sent yet, whatever becomes of the request.
+ */
 static int change_later(struct mutation *m, const struct device_key *key,
                         const struct power_change *ch, int64_t delay_ms)
 {
 	struct pending_power p = {.key = *key, .action = ch->action, .force = ch->force};
-	struct api *a = api_of(m->call);
+	struct msg_mem mem = msg_mem_of(call_allocator(m->call));
+	Causeway__V1__ChangePowerResponse out;
 	int err;
 
-	p.due_ms = (uint64_t)clock_wall_ms() + (uint64_t)delay_ms;
-	(void)str_copy(p.principal, sizeof(p.principal), call_principal(m->call)->name);
 	mutation_note(m, "%s in %lld s", amt_power_action_name(ch->action),
 	              (long long)(delay_ms / 1000));
-	err = mutation_run(m, apply_delayed, &p);
-	if (err != 0 || m->replayed)
-		return err;
-	err = pending_add(a->pending, &p);
+	err = mutation_begin(m);
 	if (err != 0)
-		return call_fail(m->call, CALL_RESOURCE_EXHAUSTED, "TOO_MANY_DELAYED",
-		                 "wait until some of them are done",
-		                 "%u delayed actions wait already", PENDING_MAX);
-	return 0;
+		return err == 1 ? 0 : err;
+	p.due_ms = (uint64_t)clock_wall_ms() + (uint64_t)delay_ms;
+	(void)str_copy(p.principal, sizeof(p.principal), call_principal(m->call)->name);
+	fill_answer(&mem, &out, key, ch->action);
+	out.due_time = msg_time(&mem, p.due_ms);
+	err = mem.failed ? -ERR_NOMEM : pending_add(api_of(m->call)->pending, &p);
+	if (err != 0)
+		(void)failure_set(&m->failure, CALL_RESOURCE_EXHAUSTED, "TOO_MANY_DELAYED",
+		                  "wait until some of them are done",
+		                  "%u delayed actions wait already", PENDING_MAX);
+	return mutation_end(m, err == 0 ? &out.base : NULL, true);
 }
 
 static int change_power(struct call *c, const ProtobufCMessage *request)

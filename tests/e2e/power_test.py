@@ -216,5 +216,30 @@ class Power(harness.TestCase):
         self.assertFalse(answer.get("cached", False))
 
 
+class Delayed(harness.TestCase):
+    MAX = 1024  # PENDING_MAX
+
+    def test_a_full_queue_keeps_no_answer(self):
+        place = self.place().start()
+        place.group()
+        place.fleet(self.MAX + 1, "--rate", "300", seed=9)
+        *most, last = [d["guid"] for d in place.wait_connected(self.MAX + 1)]
+        api = place.client()
+        self.addCleanup(api.close)
+
+        def later(guid, request_id=""):
+            return api.call("PowerService/ChangePower", {"device": guid, "action": "POWER_ACTION_POWER_CYCLE", "delay": "3600s",
+                                                         "requestId": request_id})
+        for guid in most:
+            later(guid)
+        for _ in range(2):  # a repeated id gets the same refusal, not an answer that was kept before the queue was asked
+            with self.assertRaises(harness.ApiError) as refused:
+                later(last, "the-same-id")
+            self.assertEqual(refused.exception.reason, "TOO_MANY_DELAYED")
+        api.call("PowerService/CancelPendingPower", {"device": most[0]})
+        self.assertIn("dueTime", later(last, "the-same-id"))
+        self.assertIn("pending", api.call("PowerService/GetPowerCapabilities", {"device": last}))
+
+
 if __name__ == "__main__":
     harness.main()
