@@ -317,6 +317,23 @@ static int check_pages(struct store *s, const char *lock, struct buf *why)
 	return err == -ERR_FULL ? 0 : err;
 }
 
+/*
+ * An empty file is what a crash within the very first start leaves, and what an accident leaves of a store. The sealing key tells them apart:
+ * it is made after the store. A new store in its place would look like the loss of all devices.
+ */
+static int check_not_emptied(struct store *s, struct buf *why)
+{
+	struct stat st;
+
+	if (stat(s->data_path, &st) != 0 || st.st_size > 0 || access(s->ring.path, F_OK) != 0)
+		return 0;
+	buf_printf(why,
+	           "%s is empty, but there is the sealing key %s of a store: restore a backup; to start "
+	           "with a new store, remove that empty file",
+	           s->data_path, s->ring.path);
+	return -ERR_CORRUPT;
+}
+
 static const struct store_limits default_limits = {
 	.audit_max = STORE_AUDIT_MAX,
 	.requests_max = STORE_REQUESTS_MAX,
@@ -350,6 +367,8 @@ static int open_files(struct store *s, const struct store_opts *opts, struct buf
 	}
 	if (err == 0)
 		err = check_pages(s, lock, why);
+	if (err == 0)
+		err = check_not_emptied(s, why);
 	if (err == -ERR_NOT_FOUND && s->read_only)
 		buf_printf(why, "there is no store in %s", s->dir);
 	if (err == 0 || (err == -ERR_NOT_FOUND && !s->read_only))

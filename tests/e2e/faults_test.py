@@ -163,7 +163,7 @@ class Files(harness.TestCase):
         path = self.database(place)
         with open(path, "rb") as f:
             whole = f.read()
-        for size in (len(whole) // 2, 8192, 5000, 100):
+        for size in (len(whole) // 2, 8192, 5000, 100, 0):
             with open(path, "wb") as f:
                 f.write(whole[:size])
             self.refuses(place, "(?i)cut off|damaged|destroyed|empty")

@@ -163,9 +163,18 @@ static void test_garbage_is_refused_in_words(void **state)
 	write_data(garbage, sizeof(garbage));
 	assert_false(store_home_reopen(&home));
 	WHY_HAS("is not a store");
-	write_data(
-		"",
-		0); /* what a crash in the first instant leaves; but the key is there and nothing was in it */
+}
+
+static void test_an_emptied_store_is_no_new_one(void **state)
+{
+	(void)state;
+	close_store();
+	write_data("", 0);
+	assert_false(store_home_reopen(&home));
+	WHY_HAS("data.mdb is empty");
+	WHY_HAS("restore a backup");
+	/* What a crash in the first instant of a first start leaves: there is no key yet. */
+	assert_int_equal(unlink(store_home_path(&home, "seal.key")), 0);
 	assert_true(store_home_reopen(&home));
 }
 
@@ -551,6 +560,7 @@ int main(void)
 		WITH_STORE(test_folders_that_cannot_be_used),
 		WITH_STORE(test_cut_files_are_refused_in_words),
 		WITH_STORE(test_garbage_is_refused_in_words),
+		WITH_STORE(test_an_emptied_store_is_no_new_one),
 		WITH_STORE(test_broken_pages_are_found),
 		WITH_STORE(test_one_damaged_record_does_not_hide_the_others),
 		WITH_STORE(test_a_newer_format_is_refused_and_left_alone),
