@@ -328,7 +328,8 @@ static int check_not_emptied(struct store *s, struct buf *why)
 	if (stat(s->data_path, &st) != 0 || st.st_size > 0 || access(s->ring.path, F_OK) != 0)
 		return 0;
 	buf_printf(why,
-	           "%s is empty, but there is the sealing key %s of a store: restore a backup; to start "
+	           "%s is empty, but there is the sealing key %s of a store: restore a backup; to "
+	           "start "
 	           "with a new store, remove that empty file",
 	           s->data_path, s->ring.path);
 	return -ERR_CORRUPT;
