@@ -75,6 +75,8 @@ $(B)/obj/%.o: %.c | need-wolfssl $(PROTO_H)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+# fiber_stack.c switches stacks without their shadows and must not promise otherwise
+$(B)/obj/core/fiber_stack.o: CF_PROTECTION := $(CF_PROTECTION:%=%=branch)
 # another wolfSSL (its headers are system headers, which -MMD leaves out): these and the programs are made again
 $(call objs,$(wildcard core/tls*.c core/crypto*.c core/x509*.c)): $(wildcard $(WOLFSSL)/lib/libwolfssl.a)
 $(B)/obj/gen/%.o: $(B)/gen/%.c | need-wolfssl $(PROTO_H)

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define STACKS_TRIM_MS 5000
+
 struct fiber {
 	struct list link; /* of all that live on the loop */
 	struct task task; /* queued while runnable */
@@ -31,14 +33,26 @@ struct fiber_sched {
 	struct co home; /* the loop's own stack */
 	bool adopted;
 	struct stack_pool stacks;
+	struct timer trim;
 };
+
+static void trim_stacks(struct timer *t)
+{
+	struct fiber_sched *s = container_of(t, struct fiber_sched, trim);
+	struct loop *l = loop_current();
+
+	if (stack_pool_trim(&s->stacks))
+		timer_set(l, t, loop_now_ms(l) + STACKS_TRIM_MS);
+}
 
 struct fiber_sched *fiber_sched_new(void)
 {
 	struct fiber_sched *s = calloc(1, sizeof(*s));
 
-	if (s != NULL)
-		list_init(&s->fibers);
+	if (s == NULL)
+		return NULL;
+	list_init(&s->fibers);
+	s->trim.fire = trim_stacks;
 	return s;
 }
 
@@ -81,6 +95,8 @@ static void fiber_release(struct fiber *f)
 	list_remove(&f->link);
 	co_fini(&f->co);
 	stack_put(&l->fibers->stacks, f->co.stack);
+	if (l->fibers->stacks.kept_len > STACKS_KEPT_MIN && !timer_armed(&l->fibers->trim))
+		timer_set(l, &l->fibers->trim, loop_now_ms(l) + STACKS_TRIM_MS);
 	l->fibers->live--;
 	counter_sub(&l->n.fibers_live, 1);
 	free(f);

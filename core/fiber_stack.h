@@ -7,7 +7,12 @@
 
 #include "core/fiber.h"
 
+#ifdef __x86_64__
+#define CO_OWN_SWITCH 1
+#else
+#define CO_OWN_SWITCH 0
 #include <ucontext.h>
+#endif
 
 /* Instrumented code has larger frames. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -15,22 +20,29 @@
 #else
 #define STACK_SIZE ((size_t)FIBER_STACK_SIZE)
 #endif
-#define STACKS_KEPT_MAX \
-	64 /* free stacks a pool keeps; 4 MiB of address space, resident as far as they were used */
+#define STACKS_KEPT_MIN \
+	64 /* free stacks that a trimmed pool keeps, resident as far as they were used */
 
+/* Free stacks, as many as were in use at once; stack_pool_trim gives back what a while did without. */
 struct stack_pool {
-	void *kept[STACKS_KEPT_MAX];
-	unsigned kept_len;
+	struct stack_kept *kept;
+	unsigned kept_len, kept_least; /* since the last trim */
 };
 
 /* stack_get: the lowest address of STACK_SIZE octets, with a page below that faults; NULL: no memory. */
 void *stack_get(struct stack_pool *p);
 void stack_put(struct stack_pool *p, void *stack);
+/* stack_pool_trim: call now and then. True: there may be more to trim later. */
+bool stack_pool_trim(struct stack_pool *p);
 void stack_pool_fini(struct stack_pool *p);
 
 /* One place execution can be switched to. All zero plus co_adopt: the thread's own stack. */
 struct co {
+#if CO_OWN_SWITCH
+	void *sp; /* while switched away: the registers that a call preserves, and where to go on */
+#else
 	ucontext_t context;
+#endif
 	void *stack;        /* NULL: the thread's own */
 	void *tsan;         /* the sanitizer's fiber */
 	void *asan_fake;    /* its fake stack while switched away */
