@@ -112,6 +112,14 @@ static uint32_t on_open(void *user, unsigned slot, uint16_t port)
 	return t->services[slot] == NULL ? 2 : 0;
 }
 
+static void on_more(void *user, unsigned slot)
+{
+	struct fleet_tunnel *t = user;
+
+	if (t->services[slot] != NULL)
+		fleet_service_more(t->services[slot]);
+}
+
 static void drop_service(struct fleet_tunnel *t, unsigned slot)
 {
 	fleet_service_free(t->services[slot]);
@@ -158,7 +166,9 @@ static const struct sim_apf_ops apf_ops = {
 	.send = on_send,
 	.ready = on_ready,
 	.open = on_open,
+	.opened = on_more,
 	.data = on_data,
+	.drained = on_more,
 	.closed = on_closed,
 	.violation = on_violation,
 	.ended = on_ended,
@@ -305,6 +315,13 @@ static void conn_has_drained(struct conn *c)
 
 	if (one_by_one(t->device->profile))
 		send_one_by_one(t);
+	for (unsigned i = 0; i < SIM_APF_SLOTS; i++)
+		on_more(t, i);
+}
+
+bool fleet_device_congested(const struct fleet_device *d)
+{
+	return d->tunnel == NULL || d->tunnel->conn == NULL || conn_congested(d->tunnel->conn);
 }
 
 static const struct conn_ops conn_ops = {

@@ -33,6 +33,9 @@ enum fleet_hostile {
 	FLEET_HOSTILE_GARBAGE,   /* random octets after TLS */
 };
 
+/* What redirection ports do with a stream. */
+enum fleet_stream { FLEET_STREAM_ECHO, FLEET_STREAM_SOURCE, FLEET_STREAM_SINK };
+
 enum fleet_closes { FLEET_CLOSES_FIRST, FLEET_CLOSES_LAST, FLEET_CLOSES_ALWAYS };
 
 /* How a group of devices behaves; see fleet_profile_help. Periods in seconds, 0 off. */
@@ -43,6 +46,7 @@ struct fleet_profile {
 	struct sim_apf_opts apf;
 	bool host_empty;
 	enum fleet_closes closes;
+	enum fleet_stream stream;
 	enum fleet_hostile hostile;
 	int tls_min, tls_max;
 	char tls_ciphers[128]; /* empty: the profile's own list */
@@ -176,6 +180,8 @@ void fleet_device_start(struct fleet_device *d);
 void fleet_device_arm(struct fleet_device *d); /* sets the timer to what is due next */
 bool fleet_device_held(const struct fleet_device *d);
 void fleet_device_drop(struct fleet_device *d, bool polite);
+/* fleet_device_congested: so much waits for the network that a source had better stop; fleet_service_more follows. */
+bool fleet_device_congested(const struct fleet_device *d);
 void fleet_device_silence(struct fleet_device *d, bool silent);
 
 /* service.c: what answers on a channel. */
@@ -191,6 +197,8 @@ fleet_service_new(const struct fleet_service_opts *opts); /* NULL: no memory or 
 void fleet_service_free(struct fleet_service *s);
 /* fleet_service_input / fleet_service_tick: false: it has closed its channel and must be freed. */
 bool fleet_service_input(struct fleet_service *s, struct span data, uint64_t now_ms);
+/* fleet_service_more: the channel is open or its queue has become empty: a source goes on. */
+void fleet_service_more(struct fleet_service *s);
 bool fleet_service_tick(struct fleet_service *s, uint64_t now_ms);
 /* Answers that wait (delay_ms) are due then; SIM_APF_NO_TIME: none. */
 uint64_t fleet_service_next_ms(const struct fleet_service *s);

@@ -33,6 +33,10 @@ static const struct word words_closes[] = {{"first", FLEET_CLOSES_FIRST},
                                            {"last", FLEET_CLOSES_LAST},
                                            {"always", FLEET_CLOSES_ALWAYS},
                                            {NULL, 0}};
+static const struct word words_stream[] = {{"echo", FLEET_STREAM_ECHO},
+                                           {"source", FLEET_STREAM_SOURCE},
+                                           {"sink", FLEET_STREAM_SINK},
+                                           {NULL, 0}};
 static const struct word words_hostile[] = {
 	{"none", FLEET_HOSTILE_NONE},       {"half-open", FLEET_HOSTILE_HALF_OPEN},
 	{"mute", FLEET_HOSTILE_MUTE},       {"drip", FLEET_HOSTILE_DRIP},
@@ -172,6 +176,8 @@ static const struct key {
 	{"adjust", KIND_WORD, AT(apf.adjust), words_adjust, NULL, "each | batched | never"},
 	{"closes", KIND_WORD, AT(closes), words_closes, NULL,
          "first | last | always (after every answer)"},
+	{"stream", KIND_WORD, AT(stream), words_stream, NULL,
+         "echo | source | sink (on redirection ports)"},
 	{"late-data", KIND_BOOL, AT(apf.late_data), words_bool, NULL,
          "no | yes: DATA after the server's CLOSE"},
 	{"strict", KIND_BOOL, AT(apf.strict), words_bool, NULL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * service.c: what answers on an open channel: WSMAN on 16992 and 623, the same under TLS on 16993 and 664, an echo on the
- * redirection ports (under TLS on 16995). Loop thread of the device.
+ * service.c: what answers on an open channel: WSMAN on 16992 and 623, the same under TLS on 16993 and 664; on the redirection
+ * ports (under TLS on 16995) an echo, or, for measurements, a source that never ends or a sink. Loop thread of the device.
  */
 #include "bench/fleet/fleet.h"
 
@@ -12,10 +12,11 @@
 
 #define READ_SIZE     4096
 #define RESPONSES_MAX (1024UL * 1024)
+#define SOURCE_PIECE  16384
 
 struct fleet_service {
 	struct fleet_service_opts opts;
-	bool echo, closing, closed;
+	bool echo, closing, closed, writing;
 	struct sim_http http;
 	struct tls *tls;
 	struct buf waiting; /* an answer that is held back */
@@ -115,12 +116,33 @@ static void serve_http(struct fleet_service *s, struct span plain, uint64_t now_
 	s->closing = ends && d->profile->closes != FLEET_CLOSES_LAST;
 }
 
+/*
+ * A source: as much as the server's window and the connection take. What is over the window waits in the slot's queue, whose drained
+ * comes back here, also from inside sim_apf_write.
+ */
+void fleet_service_more(struct fleet_service *s)
+{
+	static const uint8_t piece[SOURCE_PIECE];
+	const struct fleet_device *d = s->opts.device;
+	const struct sim_slot *slot = &s->opts.apf->slots[s->opts.slot];
+
+	if (!s->echo || d->profile->stream != FLEET_STREAM_SOURCE || s->tls != NULL || s->writing)
+		return;
+	s->writing = true;
+	while (slot->queue.len == 0 && !fleet_device_congested(d) &&
+	       sim_apf_write(s->opts.apf, s->opts.slot, span_of(piece, sizeof(piece))) == 0)
+		FLEET_ADD(d->fleet, bytes_out, sizeof(piece));
+	s->writing = false;
+}
+
 static void serve(struct fleet_service *s, struct span plain, uint64_t now_ms)
 {
 	uint32_t delay = s->opts.device->profile->delay_ms;
 
 	FLEET_ADD(s->opts.device->fleet, bytes_in, plain.len);
 	if (s->closing)
+		return;
+	if (s->echo && s->opts.device->profile->stream != FLEET_STREAM_ECHO)
 		return;
 	if (s->echo)
 		buf_put_span(&s->waiting, plain);

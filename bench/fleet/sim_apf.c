@@ -290,6 +290,8 @@ void sim_apf_confirm(struct sim_apf *a, unsigned slot)
 	if (a->opts->late_window > 0)
 		s->grant_at_ms = a->now_ms + a->opts->late_ms;
 	send_u32s(a, 91, (const uint32_t[]){s->peer, slot, window, UINT32_MAX}, 4);
+	if (a->ops->opened != NULL)
+		a->ops->opened(a->user, slot);
 }
 
 static void send_adjust(struct sim_apf *a, struct sim_slot *s, uint32_t n)

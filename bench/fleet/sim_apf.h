@@ -79,6 +79,8 @@ struct sim_apf_ops {
 	void (*ready)(void *user);
 	/* The server opened slot toward port. 0 accepts; else the reason of CHANNEL_OPEN_FAILURE. */
 	uint32_t (*open)(void *user, unsigned slot, uint16_t port);
+	/* CONFIRMATION was sent: octets may be written. Optional. */
+	void (*opened)(void *user, unsigned slot);
 	void (*data)(void *user, unsigned slot, struct span s);
 	/* The queue of the slot got empty after a write. Optional. */
 	void (*drained)(void *user, unsigned slot);

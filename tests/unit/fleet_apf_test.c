@@ -125,7 +125,14 @@ static void rig_ended(void *user, enum sim_apf_end why, uint32_t code)
 }
 
 static const struct sim_apf_ops rig_ops = {
-	rig_send, rig_ready, rig_open, rig_data, rig_drained, rig_closed, rig_violation, rig_ended,
+	.send = rig_send,
+	.ready = rig_ready,
+	.open = rig_open,
+	.data = rig_data,
+	.drained = rig_drained,
+	.closed = rig_closed,
+	.violation = rig_violation,
+	.ended = rig_ended,
 };
 
 static const struct sim_apf_identity identity = {
