@@ -111,12 +111,39 @@ static size_t ip_bytes(const struct addr *a, uint8_t out[16])
 	return 16;
 }
 
+static char *put_number(char *out, unsigned v)
+{
+	char digits[10];
+	size_t n = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	while (n > 0)
+		*out++ = digits[--n];
+	return out;
+}
+
+/* By hand: inet_ntop prints with a format, and lists of devices are full of these. Returns the end. */
+static char *put_v4(char *out, const uint8_t ip[4])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (i > 0)
+			*out++ = '.';
+		out = put_number(out, ip[i]);
+	}
+	*out = '\0';
+	return out;
+}
+
 void addr_format_host(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	uint8_t ip[16];
 	size_t n = ip_bytes(a, ip);
 
-	if (n == 0 || inet_ntop(n == 4 ? AF_INET : AF_INET6, ip, out, ADDR_TEXT_MAX) == NULL)
+	if (n == 4)
+		(void)put_v4(out, ip);
+	else if (n == 0 || inet_ntop(AF_INET6, ip, out, ADDR_TEXT_MAX) == NULL)
 		(void)str_copy(out, ADDR_TEXT_MAX, "none");
 }
 
@@ -126,12 +153,18 @@ void addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])
 	uint8_t ip[16];
 	size_t n = ip_bytes(a, ip);
 
+	if (n == 4) {
+		char *end = put_v4(out, ip);
+
+		*end++ = ':';
+		*put_number(end, addr_port(a)) = '\0';
+		return;
+	}
 	addr_format_host(a, host);
 	if (n == 0)
 		(void)str_copy(out, ADDR_TEXT_MAX, host);
 	else
-		(void)snprintf(out, ADDR_TEXT_MAX, n == 16 ? "[%.46s]:%u" : "%.46s:%u", host,
-		               (unsigned)addr_port(a));
+		(void)snprintf(out, ADDR_TEXT_MAX, "[%.46s]:%u", host, (unsigned)addr_port(a));
 }
 
 uint16_t addr_port(const struct addr *a)

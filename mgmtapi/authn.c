@@ -32,7 +32,7 @@ static int by_token(const struct authn *a, struct span token, struct principal *
 		(void)snprintf(out->name, sizeof(out->name), "token:%s", found->id);
 		out->role = found->role;
 		out->groups_len = MIN(found->groups_len, (uint16_t)TOKEN_GROUPS_MAX);
-		memcpy(out->groups, found->groups, sizeof(out->groups));
+		memcpy(out->groups, found->groups, out->groups_len * sizeof(out->groups[0]));
 		out->scopes_len = MIN(found->scopes_len, (uint16_t)PRINCIPAL_SCOPES_MAX);
 		for (size_t i = 0; i < out->scopes_len; i++)
 			(void)str_copy(out->scopes[i], sizeof(out->scopes[i]), found->scopes[i]);
@@ -49,7 +49,10 @@ int authn_check(const struct authn *a, const char *authorization, const char *ce
 	static const char scheme[] = "Bearer ";
 	size_t len = strlen(authorization);
 
-	memset(out, 0, sizeof(*out));
+	out->name[0] = '\0';
+	out->role = (enum role)0;
+	out->groups_len = out->scopes_len =
+		0; /* what they count is large and not looked at beyond */
 	if (len > 0) {
 		if (strncasecmp(authorization, scheme, strlen(scheme)) != 0 ||
 		    len > AUTHN_TOKEN_TEXT_MAX) {

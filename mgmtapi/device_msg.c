@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* device_msg.c: see device_msg.h. */
 #include "mgmtapi/device_msg.h"
-#include "core/crypto.h"
+#include "core/map.h"
 #include "core/text.h"
 
 #include <string.h>
@@ -18,6 +18,8 @@ _Static_assert((int)CAUSEWAY__V1__POWER_STATE__POWER_STATE_OFF_SOFT == (int)POWE
 
 /* ---- fingerprints ---- */
 
+#define FINGERPRINT_MAX 512 /* numbers and two names or accounts */
+
 struct fingerprint {
 	uint64_t created_ms, updated_ms;
 	uint32_t state, pinned;
@@ -26,18 +28,22 @@ struct fingerprint {
 
 static void fingerprint_text(const struct fingerprint *f, char out[ETAG_TEXT_MAX])
 {
-	const struct span parts[] = {
-		span_of(&f->created_ms, sizeof(f->created_ms)),
-		span_of(&f->updated_ms, sizeof(f->updated_ms)),
-		span_of(&f->state, sizeof(f->state)),
-		span_of(&f->pinned, sizeof(f->pinned)),
-		span_of(f->name, strlen(f->name) + 1),
-		span_str(f->group),
-	};
-	uint8_t digest[32];
+	static const uint8_t
+		key[16]; /* nobody gains by a collision: the same text everywhere matters more */
+	uint8_t all[FINGERPRINT_MAX], digest[8];
+	size_t name = strlen(f->name) + 1, group = strlen(f->group), at = 24;
+	uint64_t hash;
 
-	hash_once(HASH_SHA256, parts, ARRAY_LEN(parts), digest);
-	hex_encode(out, span_of(digest, 8));
+	ASSERT(at + name + group <= sizeof(all));
+	memcpy(all, &f->created_ms, 8);
+	memcpy(all + 8, &f->updated_ms, 8);
+	memcpy(all + 16, &f->state, 4);
+	memcpy(all + 20, &f->pinned, 4);
+	memcpy(all + at, f->name, name);
+	memcpy(all + at + name, f->group, group);
+	hash = siphash24(key, span_of(all, at + name + group));
+	memcpy(digest, &hash, sizeof(digest));
+	hex_encode(out, span_of(digest, sizeof(digest)));
 }
 
 void device_etag(const struct store_device *d, char out[ETAG_TEXT_MAX])
@@ -131,9 +137,12 @@ Causeway__V1__Device *device_msg_id(struct msg_mem *m, const struct device_key *
 		return NULL;
 	causeway__v1__device__init(d);
 	device_key_format(key, text);
-	guid_format(&key->guid, guid);
 	d->id = msg_text(m, text);
-	d->guid = msg_text(m, guid);
+	d->guid = d->id;
+	if (key->instance > 0) {
+		guid_format(&key->guid, guid);
+		d->guid = msg_text(m, guid);
+	}
 	return m->failed ? NULL : d;
 }
 

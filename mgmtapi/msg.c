@@ -13,8 +13,6 @@ void *msg_take(struct msg_mem *m, size_t n)
 
 	if (p == NULL)
 		m->failed = true;
-	else
-		memset(p, 0, n);
 	return p;
 }
 

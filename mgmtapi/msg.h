@@ -18,7 +18,7 @@ static inline struct msg_mem msg_mem_of(ProtobufCAllocator *from)
 	return (struct msg_mem){.from = from};
 }
 
-/* msg_take: zeroed; NULL (and failed) without memory. */
+/* msg_take: zeroed, as memory of arenas is; NULL (and failed) without memory. */
 void *msg_take(struct msg_mem *m, size_t n);
 /* msg_text: a copy; "" for "" (no memory), and when it fails. msg_span: of octets without NUL. */
 char *msg_text(struct msg_mem *m, const char *text);
