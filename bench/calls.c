@@ -7,7 +7,7 @@
  *         [--method Service/Method] [--body JSON-WITH-%s-FOR-THE-GUID] [--call-timeout S]
  *
  * Prints a line for each call when it has ended: "DUE_MS LATENCY_US STATUS", DUE_MS on the monotonic clock; STATUS is that of HTTP,
- * or 0 when there was no answer (the connection is opened anew then). SIGTERM ends it; the call under way is finished.
+ * 0 when the connection broke, -1 when no answer came in time (the connection is opened anew then). SIGTERM ends it; the call under way is finished.
  * The last line is "end CPU_SECONDS".
  */
 #include "core/addr.h"
@@ -58,6 +58,7 @@ struct line {
 	int fd;
 	struct tls *tls;
 	struct buf answer;
+	bool late; /* the peer said nothing for call-timeout */
 	uint8_t piece[PIECE_SIZE];
 };
 
@@ -114,6 +115,7 @@ static bool more_input(struct line *l)
 {
 	ssize_t n = recv(l->fd, l->piece, sizeof(l->piece), 0);
 
+	l->late = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 	if (n <= 0)
 		return false;
 	tls_input(l->tls, span_of(l->piece, (size_t)n));
@@ -157,7 +159,7 @@ static int answer_status(const struct buf *a)
 	return a->len >= head + length && a->len > 12 ? (int)strtol(text + 9, NULL, 10) : 0;
 }
 
-/* Sends a call and waits for its answer: the status of HTTP, 0 if the connection broke. */
+/* Sends a call and waits for its answer: the status of HTTP, 0 if the connection broke, -1 if none came. */
 static int call(struct line *l, const char *guid)
 {
 	char body[REQUEST_MAX / 2], request[REQUEST_MAX];
@@ -182,7 +184,7 @@ static int call(struct line *l, const char *guid)
 		if (got > 0)
 			buf_put_span(&l->answer, span_of(plain, (size_t)got));
 		else if (got != -ERR_AGAIN || !more_input(l))
-			return 0;
+			return l->late ? -1 : 0;
 		if (l->answer.err != 0)
 			return 0;
 	}
@@ -211,7 +213,7 @@ static void *line_main(void *arg)
 			status = call(l, opt.guids[k % opt.guids_len]);
 		printf("%llu %llu %d\n", (unsigned long long)(due_us / 1000),
 		       (unsigned long long)(now_us() - due_us), status);
-		if (status == 0) {
+		if (status <= 0) {
 			line_close(l);
 			sleep_until(now_us() + RETRY_MS * 1000);
 		}

@@ -102,6 +102,7 @@ def main():
     parser.add_argument("--out", default=os.path.join(HERE, "results"), help="folder for JSON (bench/results)")
     parser.add_argument("--build", default=os.path.join(ROOT, os.environ.get("B", "build")), help="folder of the programs (build)")
     parser.add_argument("--strict", action="store_true", help="a missed target fails")
+    parser.add_argument("--counts", action="store_true", help='as --strict, and end with "N passed, N failed, N skipped"')
     parser.add_argument("--keep", action="store_true", help="keep folders with logs")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     args = parser.parse_args()
@@ -130,7 +131,9 @@ def main():
     for what, which in (("missed", missed), ("broke", broken)):
         for each in which:
             print(f"  {what}: {each}")
-    return 1 if broken or (args.strict and missed) else 0
+    if args.counts:
+        print(f"{held} passed, {len(missed) + len(broken)} failed, 0 skipped")
+    return 1 if broken or ((args.strict or args.counts) and missed) else 0
 
 
 if __name__ == "__main__":

@@ -112,6 +112,8 @@ class Driver(unittest.TestCase):
         for key in ("machine", "kernel", "commit", "date"):
             self.assertIn(key, latest)
         self.assertEqual(self.drive({"one": SCENARIO}, "--strict")[0], 1)
+        status, _, out = self.drive({"one": SCENARIO}, "--counts")
+        self.assertEqual((status, out.splitlines()[-1]), (1, "0 passed, 1 failed, 0 skipped"))
 
     def test_a_broken_scenario_fails_and_the_others_still_run(self):
         status, latest, out = self.drive({"a": "def run(ctx): raise RuntimeError('no luck')", "b": SCENARIO})
