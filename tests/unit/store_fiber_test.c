@@ -78,7 +78,7 @@ static void start_writers(void *arg)
 	}
 }
 
-static void test_many_fibers_share_commits(void **state)
+static void test_many_fibers_write(void **state)
 {
 	unsigned bases[FIBERS];
 	struct store_stats st;
@@ -92,13 +92,62 @@ static void test_many_fibers_share_commits(void **state)
 	assert_int_equal(failed, 0);
 	store_stats_read(home.s, &st);
 	assert_int_equal(st.updates, FIBERS * EACH);
-	assert_true(st.commits <= FIBERS * EACH / 4);
 	print_message("%u updates in %u commits\n", (unsigned)st.updates, (unsigned)st.commits);
 	assert_true(store_home_reopen(&home));
 	loop_free(loop);
 	for (unsigned n = 0; n < FIBERS * EACH; n++)
 		assert_int_equal(store_view(home.s, has_token, &n), 0);
 	store_home_free(&home);
+}
+
+/* Holds the writer until all others are in line. */
+static int put_after_all_came(struct store_txn *t, void *arg)
+{
+	struct store_stats st;
+
+	do {
+		usleep(1000);
+		store_stats_read(home.s, &st);
+	} while (st.queue_depth < FIBERS - 1);
+	return put_token(t, arg);
+}
+
+static void write_once(void *arg)
+{
+	unsigned n = *(unsigned *)arg;
+
+	failed += store_update(home.s, n == 0 ? put_after_all_came : put_token, &n) != 0 ? 1 : 0;
+	if (++ended == FIBERS)
+		loop_stop(loop_current());
+}
+
+static void start_in_line(void *arg)
+{
+	unsigned *numbers = arg;
+
+	for (unsigned i = 0; i < FIBERS; i++) {
+		numbers[i] = i;
+		assert_non_null(fiber_spawn("writer", write_once, &numbers[i], FIBER_NO_DEADLINE));
+	}
+}
+
+static void test_updates_that_wait_share_commits(void **state)
+{
+	unsigned numbers[FIBERS];
+	struct store_stats before, after;
+	struct loop *loop;
+
+	(void)state;
+	ended = failed = 0;
+	store_home_init(&home);
+	store_stats_read(home.s, &before);
+	loop = run_loop(start_in_line, numbers);
+	assert_int_equal(failed, 0);
+	store_stats_read(home.s, &after);
+	assert_int_equal(after.updates - before.updates, FIBERS);
+	assert_true(after.commits - before.commits <= FIBERS / 4);
+	store_home_free(&home);
+	loop_free(loop);
 }
 
 static int put_slowly(struct store_txn *t, void *arg)
@@ -160,7 +209,8 @@ static void test_the_loop_goes_on_and_a_cancelled_fiber_gets_its_result(void **s
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many_fibers_share_commits),
+		cmocka_unit_test(test_many_fibers_write),
+		cmocka_unit_test(test_updates_that_wait_share_commits),
 		cmocka_unit_test(test_the_loop_goes_on_and_a_cancelled_fiber_gets_its_result),
 	};
 
