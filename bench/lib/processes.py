@@ -52,6 +52,20 @@ def merge(base, more):
     return made
 
 
+def descriptor_limit():
+    """Descriptors that one process of ours may have: the hard limit, or more if we may raise it."""
+    begin = resource.getrlimit(resource.RLIMIT_NOFILE)
+    raise_limits()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (begin[0], limit))
+    return limit
+
+
+def tunnels_limit():
+    """Tunnels that one gateway, and devices that one load source, can have with these descriptors; some are left for everything else."""
+    return descriptor_limit() - 1000
+
+
 class Process:
     """A child with its log; ended by pid."""
 
@@ -87,7 +101,7 @@ class Process:
 class Gateway(Process):
     """causewayd with a folder of its own under workdir, on free loopback ports, with the group that ctx.fleet uses."""
 
-    DEFAULTS = {"cira": {"listen": ["127.0.0.1:0"], "name": "localhost", "max_tunnels": 400000}, "api": {"listen": ["127.0.0.1:0"]},
+    DEFAULTS = {"cira": {"listen": ["127.0.0.1:0"], "name": "localhost", "max_tunnels": tunnels_limit()}, "api": {"listen": ["127.0.0.1:0"]},
                 "metrics": {"listen": "127.0.0.1:0"}, "log": {"level": "warn"}, "drain_timeout": "5s"}
 
     def __init__(self, build, folder, conf, group=True, amt=True):

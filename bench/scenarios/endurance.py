@@ -196,7 +196,7 @@ class Run:
 
 def run(ctx):
     seconds = int(os.environ.get("BENCH_ENDURANCE_SECONDS", "3600"))
-    tunnels = int(os.environ.get("BENCH_ENDURANCE_TUNNELS", "20000"))
+    tunnels = min(int(os.environ.get("BENCH_ENDURANCE_TUNNELS", "20000")), processes.tunnels_limit() - 500)
     r = Run(ctx, seconds, tunnels)
     r.go()
     for s in r.samples:
