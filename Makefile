@@ -190,13 +190,15 @@ bench-quick: deps ## the small form of it, under three minutes
 bench-peers: ## the same devices against MeshCentral (from npm, in a temporary folder, on loopback) and against us, under six minutes
 	$(Q)tools/deps.sh build check peers
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all && B=$(B) bench/driver.py --only peers $(BENCH)
+bench-report: ## draw bench/results as SVG, there and in docs/
+	$(Q)bench/report.py --docs docs
 bench-endurance: deps ## tunnels with churn, calls, reloads and a restart for BENCH_ENDURANCE_SECONDS (3600); any miss fails
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && B=$(B) bench/driver.py --only endurance --counts
 bench-idle: deps ## memory of 1,000 held tunnels, with the floor of each layer
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHES) && bench/idle.sh
 install: all ## put programs, man pages, unit, sysctl and completion under DESTDIR/PREFIX
 	$(Q)packaging/install.sh "$(B)" "$(DESTDIR)" "$(PREFIX)"
-.PHONY: run bench bench-quick bench-endurance bench-peers bench-idle install
+.PHONY: run bench bench-quick bench-report bench-endurance bench-peers bench-idle install
 
 clean: ## remove build/
 	rm -rf build

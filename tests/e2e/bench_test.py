@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 from unittest import mock
 
 import harness
@@ -15,7 +16,7 @@ import harness
 sys.path.insert(0, os.path.join(harness.ROOT, "bench"))
 
 import driver  # noqa: E402
-from lib import context, figures, meshcentral, processes  # noqa: E402
+from lib import context, figures, meshcentral, processes, svg  # noqa: E402
 
 
 class Arithmetic(unittest.TestCase):
@@ -74,6 +75,22 @@ class Arithmetic(unittest.TestCase):
         text = "\n".join(figures.table([made]))
         for word in ("f", "0.5", "ratio <= 1", "holds", "100%"):
             self.assertIn(word, text)
+
+
+class Plots(unittest.TestCase):
+    def test_marks_are_round_and_cover_the_range(self):
+        self.assertEqual(svg.marks(0, 100, 5), [0, 20, 40, 60, 80, 100])
+        for low, high in ((3, 97), (0.2, 0.9), (5, 5), (9999, 100001)):
+            found = svg.marks(low, high)
+            self.assertTrue(found[0] <= low and found[-1] >= high and len(found) >= 2, (low, high, found))
+
+    def test_a_plot_is_xml_with_a_path_for_each_series(self):
+        text = svg.line_plot("a < b", "x", "y", [("one", [(0, 1), (1, 2)]), ("two", [(0, 3), (1, None), (2, 5)])], [(0, 1, "span")])
+        root = xml.etree.ElementTree.fromstring(text)
+        paths = [e.get("d") for e in root.iter("{http://www.w3.org/2000/svg}path")]
+        self.assertEqual([p.count("M") for p in paths], [1, 2])
+        with self.assertRaises(ValueError):
+            svg.line_plot("t", "x", "y", [("none", [])])
 
 
 SCENARIO = '''"""A title
