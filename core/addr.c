@@ -2,6 +2,7 @@
 /* addr.c: text forms of socket addresses and networks. Never asks a name server. */
 #include "core/addr.h"
 #include "core/err.h"
+#include "core/map.h"
 #include "core/text.h"
 
 #include <arpa/inet.h>
@@ -192,6 +193,17 @@ void addr_unmap(struct addr *a)
 		return;
 	memcpy(&ip4, ip, sizeof(ip4));
 	*a = make_v4(ip4, addr_port(a));
+}
+
+#define SOURCE_BYTES_V6 8 /* who has one address of a /64 has them all */
+
+uint64_t addr_source(const struct addr *a)
+{
+	uint8_t ip[16] = {0};
+	size_t n = ip_bytes(a, ip);
+	uint64_t h = map_hash(span_of(ip, MIN(n, (size_t)SOURCE_BYTES_V6)));
+
+	return h != 0 ? h : 1;
 }
 
 /* Are all bits behind the first n zero? */

@@ -18,6 +18,8 @@ void addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 /* addr_format_host: without the port. */
 void addr_format_host(const struct addr *a, char out[ADDR_TEXT_MAX]);
 uint16_t addr_port(const struct addr *a);
+/* addr_source: what names the place that an address belongs to: a keyed hash of the host, of the /64 for IPv6. Never 0. */
+uint64_t addr_source(const struct addr *a);
 /* addr_unmap: turns ::ffff:a.b.c.d into an IPv4 address. */
 void addr_unmap(struct addr *a);
 

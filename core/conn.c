@@ -50,7 +50,7 @@ enum conn_stage conn_end_stage(const struct conn *c)
 
 struct tls *conn_tls(const struct conn *c)
 {
-	return c->tls;
+	return c->step == NULL ? c->tls : NULL;
 }
 
 uint64_t conn_bytes_in(const struct conn *c)
@@ -70,6 +70,7 @@ void conn_shut(struct conn *c)
 	if (c->phase == PHASE_JOIN)
 		return;
 	c->phase = PHASE_JOIN;
+	conn_handshake_cancel(c);
 	io_shutdown(c->fd, SHUT_RDWR);
 	if (c->end_stage == CONN_CONNECTING && c->inflight > 0)
 		io_cancel(c->loop->io, &c->send);
@@ -96,7 +97,7 @@ void conn_begin_close(struct conn *c, int err, uint32_t flush_ms)
 	c->end_stage = c->stage;
 	c->stage = CONN_CLOSING;
 	c->err = (int16_t)err;
-	if (flush_ms == 0 || c->end_stage < CONN_TLS || c->send_broken) {
+	if (flush_ms == 0 || c->end_stage < CONN_TLS || c->send_broken || c->step != NULL) {
 		conn_shut(c);
 		return;
 	}

@@ -57,7 +57,7 @@ struct conn_opts {
 #define CONN_SEND_LIMIT      (1024 * 1024)         /* the default of send_limit */
 #define CONN_SEND_MEMORY_MAX (256UL * 1024 * 1024) /* octets of queues of one loop */
 #define CONN_HANDSHAKES_PER_ITERATION \
-	4 /* TLS steps, so that open connections are served in between */
+	4 /* TLS steps on the loop itself, so that open connections are served in between */
 
 /* conn_accept: takes over an accepted descriptor. NULL: no memory (fd is closed). Any callback comes later, never inside. */
 struct conn *conn_accept(struct loop *l, int fd, const struct addr *peer,
@@ -97,7 +97,8 @@ void conn_peer(const struct conn *c, struct addr *out);
 enum conn_stage conn_stage(const struct conn *c);
 /* conn_end_stage: the stage in which closing began; in closed(). */
 enum conn_stage conn_end_stage(const struct conn *c);
-struct tls *conn_tls(const struct conn *c); /* NULL when plain */
+/* conn_tls: NULL when plain, and while a step of the handshake is under way elsewhere. */
+struct tls *conn_tls(const struct conn *c);
 uint64_t conn_bytes_in(const struct conn *c);
 uint64_t conn_bytes_out(const struct conn *c);
 

@@ -20,7 +20,7 @@ void conn_recv_arm(struct conn *c)
 	if (c->stage == CONN_OPEN && c->paused)
 		return;
 	/* Before OPEN: first use what is here. */
-	if (c->stage < CONN_OPEN && (c->work & WORK_INPUT) != 0)
+	if (c->stage < CONN_OPEN && ((c->work & WORK_INPUT) != 0 || c->step != NULL))
 		return;
 	c->recv_armed = true;
 	c->recv_cancelled = false;
@@ -89,8 +89,7 @@ static void peer_closed(struct conn *c)
 	}
 }
 
-/* decrypt: hands out what TLS has until it wants more. */
-static void decrypt(struct conn *c)
+void conn_decrypt(struct conn *c)
 {
 	uint8_t *scratch = c->loop->conns->scratch;
 
@@ -135,34 +134,6 @@ static void input_preface(struct conn *c)
 		conn_work_add(c, WORK_INPUT);
 }
 
-static void input_handshake(struct conn *c)
-{
-	struct conn_sched *s = c->loop->conns;
-	uint8_t *raw = c->spill;
-	int rc;
-
-	if (s->handshakes_left == 0) {
-		counter_add(&c->loop->n.handshakes_queued, 1);
-		conn_work_later(c, WORK_INPUT);
-		return;
-	}
-	s->handshakes_left--;
-	if (c->spill_len > 0)
-		tls_input(c->tls, span_of(raw, c->spill_len));
-	c->spill = NULL;
-	c->spill_len = 0;
-	rc = tls_handshake(c->tls);
-	if (rc == 0) {
-		counter_add(&c->loop->n.handshakes_done, 1);
-		conn_opened(c);
-		decrypt(c); /* what came behind the handshake */
-	} else if (rc != -ERR_AGAIN) {
-		counter_add(&c->loop->n.handshakes_failed, 1);
-		conn_fail(c, rc, CONN_PEER_CLOSE_MS);
-	}
-	free(raw);
-}
-
 /* input_resumed: what was received while paused. */
 static void input_resumed(struct conn *c)
 {
@@ -185,7 +156,7 @@ void conn_input(struct conn *c)
 	if (c->stage == CONN_PROXY)
 		input_preface(c);
 	else if (c->stage == CONN_TLS)
-		input_handshake(c);
+		conn_handshake(c);
 	else if (c->stage == CONN_OPEN)
 		input_resumed(c);
 	conn_work_add(c, WORK_RECV);
@@ -204,7 +175,7 @@ static void received(struct conn *c, struct span s)
 		deliver(c, s);
 	} else if (!c->eof) {
 		tls_input(c->tls, s);
-		decrypt(c);
+		conn_decrypt(c);
 	}
 }
 

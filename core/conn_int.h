@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * conn_int.h: struct conn and what conn.c, conn_input.c, conn_output.c and conn_sched.c share. Not for others.
+ * conn_int.h: struct conn and what core/conn*.c share. Not for others.
  */
 #pragma once
 
@@ -43,7 +43,8 @@ struct conn {
 	const struct conn_ops *ops;
 	void *user;
 	struct tls *tls;
-	struct list link; /* of all */
+	struct conn_step *step; /* a step of the handshake that is under way: tls belongs to it */
+	struct list link;       /* of all */
 	struct conn *work_next;
 	struct timer timer; /* by stage: handshake, stall, flush, join */
 	struct sendq out;   /* octets for the kernel */
@@ -66,12 +67,14 @@ struct conn {
 	int16_t err; /* for closed */
 	uint8_t stage, end_stage, phase;
 	uint8_t work, inflight;
+	uint8_t steps; /* of the handshake */
 	bool queued : 1, recv_armed : 1, recv_cancelled : 1, sending : 1, paused : 1;
 	bool oneshot : 1; /* was paused once: from then on receives are armed one by one, which bounds the spill */
 	bool eof : 1;         /* the peer has closed its side */
 	bool send_broken : 1; /* sending failed; the receive will tell why */
 	bool want_drained : 1;
 	bool client : 1;
+	bool answered : 1; /* the handshake has sent something */
 };
 _Static_assert(sizeof(struct conn) <= 320, "idle connections are counted in hundreds of thousands");
 
@@ -103,7 +106,12 @@ void conn_shut(struct conn *c);
 bool conn_joined(struct conn *c);
 void conn_end(struct conn *c);
 
-/* conn_input.c */
+/* conn_handshake.c. conn_handshake: a step, if there is input for one. conn_handshake_cancel: a step under way is not wanted any more. */
+void conn_handshake(struct conn *c);
+void conn_handshake_cancel(struct conn *c);
+
+/* conn_input.c. conn_decrypt: hands out what TLS has until it wants more. */
+void conn_decrypt(struct conn *c);
 void conn_recv_arm(struct conn *c);
 void conn_recv_done(struct io_op *op, int res, uint32_t flags);
 void conn_input(struct conn *c);

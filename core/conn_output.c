@@ -126,7 +126,7 @@ void conn_output(struct conn *c)
 
 	if (c->sending || c->send_broken || c->phase > PHASE_FLUSH || c->stage == CONN_CONNECTING)
 		return;
-	if (c->tls != NULL && tls_established(c->tls)) {
+	if (c->tls != NULL && c->step == NULL && tls_established(c->tls)) {
 		if (!encrypt(c))
 			return;
 		if (flushing && c->plain.len == 0)

@@ -10,6 +10,7 @@
 struct loop;
 struct io;
 struct fiber_sched;
+struct handshakes;
 
 struct loop_opts {
 	unsigned index; /* worker number, for names and metrics */
@@ -17,6 +18,8 @@ struct loop_opts {
 	unsigned pin_cpu; /* CPU + 1 to pin the thread to, 0 none */
 	unsigned
 		recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
+	/* Where servers' TLS handshakes run; must outlive loop_run. NULL: on the loop itself. */
+	struct handshakes *handshakes;
 };
 
 /*

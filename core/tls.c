@@ -20,6 +20,9 @@
 #define CHUNK_MAX    (1u << 30) /* wolfSSL's lengths are int */
 #define ERROR_MAX    512
 
+#define RECORD_HEADER 5
+#define RECORD_MAX    (16384 + 2048) /* RFC 5246 6.2.3 */
+
 int tls_on_recv(WOLFSSL *ssl, char *out, int n, void *arg)
 {
 	struct tls *t = arg;
@@ -155,6 +158,41 @@ void tls_free(struct tls *t)
 	free(t->server_name);
 	free(t->error);
 	free(t);
+}
+
+void tls_set_output(struct tls *t, tls_output_fn *output, void *arg)
+{
+	t->output = output;
+	t->arg = arg;
+}
+
+/* Judges as much of a record's header as is there: type, version 3.x, length. */
+static bool looks_like_record(struct span s)
+{
+	if (s.len > 0 && (s.ptr[0] < 20 || s.ptr[0] > 24))
+		return false;
+	if (s.len > 1 && s.ptr[1] != 3)
+		return false;
+	return s.len < RECORD_HEADER || s.ptr[3] * 256 + s.ptr[4] <= RECORD_MAX;
+}
+
+size_t tls_records(struct span s)
+{
+	size_t at = 0;
+
+	while (at < s.len) {
+		struct span left = span_of(s.ptr + at, s.len - at);
+		size_t n;
+
+		if (!looks_like_record(left))
+			return s.len;
+		n = left.len < RECORD_HEADER ? RECORD_HEADER + 1
+		                             : RECORD_HEADER + left.ptr[3] * 256u + left.ptr[4];
+		if (n > left.len)
+			break;
+		at += n;
+	}
+	return at;
 }
 
 void tls_input(struct tls *t, struct span ciphertext)

@@ -58,10 +58,18 @@ typedef int tls_output_fn(void *arg, struct span ciphertext);
  */
 struct tls *tls_new(struct tls_ctx *ctx, const char *server_name, tls_output_fn *output, void *arg);
 void tls_free(struct tls *t);
+/* tls_set_output: from now on ciphertext goes there. */
+void tls_set_output(struct tls *t, tls_output_fn *output, void *arg);
 
 /* tls_input: makes ciphertext readable; borrowed until tls_input_left(t) is 0 or the next tls_input. The previous must be used up. */
 void tls_input(struct tls *t, struct span ciphertext);
 size_t tls_input_left(const struct tls *t);
+
+/*
+ * tls_records: how many of the first octets are whole records; all of them if they do not look like TLS. Who feeds a handshake
+ * with whole records only gets something done in each step.
+ */
+size_t tls_records(struct span s);
 
 /*
  * tls_handshake: drives it one step. 0 established, -ERR_AGAIN more input needed, -ERR_TLS failed (tls_error tells), -ERR_CLOSED.

@@ -109,7 +109,7 @@ static void accepted(void *user, int fd, const struct addr *peer)
 {
 	const struct cira_listener *l = user;
 	struct gateway *g = l->g;
-	const struct arrival a = {.l = l, .peer = *peer, .source = arrivals_source(peer), .fd = fd};
+	const struct arrival a = {.l = l, .peer = *peer, .source = addr_source(peer), .fd = fd};
 	const char *no = admission(g, l, peer, loop_now_ms(loop_current()));
 
 	gw_count(GW_ACCEPTED);

@@ -25,16 +25,6 @@ void arrivals_fini(struct arrivals *f)
 	pthread_mutex_destroy(&f->lock);
 }
 
-uint64_t arrivals_source(const struct addr *peer)
-{
-	char host[ADDR_TEXT_MAX];
-	uint64_t h;
-
-	addr_format_host(peer, host);
-	h = map_hash(span_str(host));
-	return h != 0 ? h : 1;
-}
-
 bool arrivals_take(struct arrivals *f, uint64_t source, uint32_t max)
 {
 	uintptr_t n;

@@ -18,9 +18,7 @@ struct arrivals {
 void arrivals_init(struct arrivals *f, uint32_t sources_max);
 void arrivals_fini(struct arrivals *f);
 
-/* arrivals_source: what names a source below: a keyed hash of its host. Never 0. */
-uint64_t arrivals_source(const struct addr *peer);
-/* arrivals_take: counts one more; false (and not counted) if the source has max already, or the table is full. */
+/* arrivals_take: counts one more of a source (addr_source); false (and not counted) if the source has max already, or the table is full. */
 bool arrivals_take(struct arrivals *f, uint64_t source, uint32_t max);
 /* arrivals_release: gives back one that was taken. */
 void arrivals_release(struct arrivals *f, uint64_t source);

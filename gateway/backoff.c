@@ -13,7 +13,7 @@
 
 static struct span source_key(const struct addr *source, uint8_t key[PAIR_KEY_LEN])
 {
-	uint64_t h = arrivals_source(source);
+	uint64_t h = addr_source(source);
 
 	memcpy(key, &h, SOURCE_KEY_LEN);
 	return span_of(key, SOURCE_KEY_LEN);

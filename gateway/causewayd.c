@@ -134,7 +134,8 @@ static int make_gateway(struct daemon *d)
 	struct gateway_opts opts = {
 		.store = d->store, .settings = &d->settings, .data_dir = d->options.data};
 
-	d->workers = workers_new((unsigned)d->settings.workers, &d->why);
+	d->workers = workers_new((unsigned)d->settings.workers,
+	                         (unsigned)d->settings.handshake_threads, &d->why);
 	if (d->workers == NULL)
 		return complain(d, "workers");
 	opts.loops = workers_loops(d->workers, &opts.loops_len);

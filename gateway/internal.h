@@ -46,7 +46,7 @@ struct tunnel_waiter {
 struct tunnel {
 	struct worker *w;
 	uint64_t handle;   /* in w->tunnels */
-	uint64_t source;   /* arrivals_source, until TLS is done */
+	uint64_t source;   /* addr_source, until TLS is done */
 	struct conn *conn; /* NULL once closed */
 	struct gateway_config *config;
 	struct apf_session apf;
@@ -146,7 +146,7 @@ struct channel {
 struct arrival {
 	const struct cira_listener *l;
 	struct addr peer;
-	uint64_t source; /* arrivals_source of the socket's peer */
+	uint64_t source; /* addr_source of the socket's peer */
 	int fd;
 };
 /* tunnel_accept: makes a tunnel of it; the descriptor is taken over in any case. Worker's thread. */

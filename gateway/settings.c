@@ -109,6 +109,8 @@ static const struct conf_field fields[] = {
                  "data folder."},
 	{"workers", CONF_INT, AT(workers), .value = "0", .max = 255,
          .help = "Worker threads. 0: one for each core."},
+	{"handshake_threads", CONF_INT, AT(handshake_threads), .value = "0", .max = 255,
+         .help = "Threads for TLS handshakes, beside the workers. 0: one for each core."},
 	{"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), .value = "10s", .max = 60 * MINUTE,
          .help = "How long a stop waits for operations and tunnels to end."},
 };

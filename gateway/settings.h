@@ -49,6 +49,7 @@ struct settings {
 	unsigned log_level;         /* enum log_level */
 	unsigned log_format;        /* enum log_format */
 	uint64_t workers;           /* 0: one for each core */
+	uint64_t handshake_threads; /* the same */
 	uint64_t store_map_size;
 	char *store_key_file; /* "": DIR/seal.key */
 	uint64_t drain_timeout_ms;

@@ -2,6 +2,7 @@
 /* workers.c: loops and their threads. */
 #include "gateway/workers.h"
 #include "core/err.h"
+#include "core/handshake.h"
 #include "core/log.h"
 
 #include <pthread.h>
@@ -19,11 +20,12 @@ struct worker_thread {
 
 struct workers {
 	size_t n;
+	struct handshakes *handshakes;
 	struct worker_thread threads[WORKERS_LIMIT];
 	struct loop *loops[WORKERS_LIMIT];
 };
 
-struct workers *workers_new(unsigned n, struct buf *why)
+struct workers *workers_new(unsigned n, unsigned handshake_threads, struct buf *why)
 {
 	struct workers *w = calloc(1, sizeof(*w));
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -33,8 +35,13 @@ struct workers *workers_new(unsigned n, struct buf *why)
 	if (n == 0)
 		n = cores > 0 ? (unsigned)cores : 1;
 	w->n = MIN(n, (unsigned)WORKERS_LIMIT);
+	w->handshakes = handshakes_new(handshake_threads, why);
+	if (w->handshakes == NULL) {
+		workers_free(w);
+		return NULL;
+	}
 	for (unsigned i = 0; i < w->n; i++) {
-		const struct loop_opts opts = {.index = i};
+		const struct loop_opts opts = {.index = i, .handshakes = w->handshakes};
 
 		w->loops[i] = w->threads[i].loop = loop_new(&opts);
 		if (w->loops[i] == NULL) {
@@ -99,6 +106,7 @@ void workers_free(struct workers *w)
 {
 	if (w == NULL)
 		return;
+	handshakes_free(w->handshakes); /* they post to the loops */
 	for (size_t i = 0; i < w->n; i++)
 		if (w->loops[i] != NULL)
 			loop_free(w->loops[i]);

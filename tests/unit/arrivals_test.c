@@ -7,7 +7,7 @@ static uint64_t source(const char *text)
 	struct addr a;
 
 	assert_int_equal(addr_parse(text, &a), 0);
-	return arrivals_source(&a);
+	return addr_source(&a);
 }
 
 static void test_each_source_has_its_share(void **state)
@@ -19,6 +19,9 @@ static void test_each_source_has_its_share(void **state)
 	arrivals_init(&f, 100);
 	assert_true(a == source("10.0.0.1:999"));
 	assert_true(a != b);
+	assert_true(source("[2001:db8:1:2::3]:1") == source("[2001:db8:1:2:ffff::4]:2"));
+	assert_true(source("[2001:db8:1:2::3]:1") != source("[2001:db8:1:3::3]:1"));
+	assert_true(source("[::ffff:10.0.0.1]:1") == a);
 	for (unsigned i = 0; i < 3; i++)
 		assert_true(arrivals_take(&f, a, 3));
 	assert_false(arrivals_take(&f, a, 3));

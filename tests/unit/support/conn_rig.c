@@ -133,7 +133,7 @@ void rig_run(struct rig *r)
 	if (r->peer != NULL)
 		pthread_join(thread, NULL);
 	loop_stats_read(r->loop, &r->stats);
-	loop_free(r->loop);
+	loops_free(r->loop);
 	assert_int_equal(r->closed, r->opened);
 	assert_int_equal(r->stats.conns_live, 0);
 	assert_int_equal(loops_fds(), fds);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* loops.c: loops in tests. */
 #include "tests/unit/support/loops.h"
+#include "core/handshake.h"
 #include "tests/unit/support/test.h"
 
 #include <dirent.h>
 
 bool loops_min;
+bool loops_threads;
+static struct handshakes *handshakes;
 
 int loops_full_setup(void **state)
 {
 	(void)state;
-	loops_min = false;
+	loops_min = loops_threads = false;
 	return 0;
 }
 
@@ -18,16 +21,36 @@ int loops_min_setup(void **state)
 {
 	(void)state;
 	loops_min = true;
+	loops_threads = false;
+	return 0;
+}
+
+int loops_threads_setup(void **state)
+{
+	(void)loops_full_setup(state);
+	loops_threads = true;
 	return 0;
 }
 
 struct loop *loops_new(unsigned recv_buffers)
 {
-	const struct loop_opts opts = {.force_min = loops_min, .recv_buffers = recv_buffers};
-	struct loop *l = loop_new(&opts);
+	struct loop_opts opts = {.force_min = loops_min, .recv_buffers = recv_buffers};
+	struct buf why;
+	struct loop *l;
 
+	buf_init(&why, 1024);
+	if (loops_threads)
+		opts.handshakes = handshakes = handshakes_new(2, &why);
+	l = loop_new(&opts);
 	assert_non_null(l);
 	return l;
+}
+
+void loops_free(struct loop *l)
+{
+	handshakes_free(handshakes); /* they post to it */
+	handshakes = NULL;
+	loop_free(l);
 }
 
 struct start {

@@ -10,9 +10,12 @@
 #include <pthread.h>
 
 extern bool loops_min;
+/* The next loops_new makes two handshake threads beside the loop; loops_free ends them. One such loop at a time. */
+extern bool loops_threads;
 
 /* loops_new: a loop with the present profile. */
 struct loop *loops_new(unsigned recv_buffers);
+void loops_free(struct loop *l);
 /* loops_run_here: calls start(arg) in the loop and returns after somebody called loop_stop. Frees the loop. */
 void loops_run_here(struct loop *l, void (*start)(void *arg), void *arg);
 /* loops_run_keep: the same without freeing it. */
@@ -32,6 +35,13 @@ unsigned loops_fds(void);
 /* A case for both profiles: LOOPS_TEST(name) needs static void name(void **state). */
 int loops_full_setup(void **state);
 int loops_min_setup(void **state);
+/* A case with handshake threads: for those who free their loops with loops_free. */
+int loops_threads_setup(void **state);
+#define LOOPS_THREADS_TEST(f)                                     \
+	{                                                         \
+#f "_threads", f, loops_threads_setup, NULL, NULL \
+	}
+
 #define LOOPS_TEST(f)                                     \
 	cmocka_unit_test_setup(f, loops_full_setup),      \
 	{                                                 \

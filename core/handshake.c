@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * handshake.c: one lock, one line of steps that end a wait, and a ring of lanes for first steps: the lane at the front gives
+ * one step and goes to the back. A session has at most one step under way, so that connections' limits bound the line.
+ */
+#include "core/handshake.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/metric.h"
+#include "core/tls.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NICE 10 /* against the loops' 0: about a tenth of a core while a loop wants it */
+
+/* First steps of the sources that share a hash. On the ring while it has any. */
+struct lane {
+	struct list link;
+	struct list steps;
+};
+
+struct counters {
+	struct metric *done, *more, *failed, *cancelled, *refused, *wait;
+};
+
+struct handshakes {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct list answered; /* steps */
+	struct list ring;     /* lanes */
+	unsigned queued, idle, running;
+	bool stop;
+	struct counters n;
+	struct metric_group metrics;
+	unsigned threads_len;
+	pthread_t threads[HANDSHAKE_THREADS_MAX];
+	struct lane lanes[HANDSHAKE_LANES];
+};
+
+/* ---- a step ------------------------------------------------------------------------------------------------------------ */
+
+static int keep(void *arg, struct span s)
+{
+	struct handshake_step *step = arg;
+
+	buf_put_span(&step->out, s);
+	return step->out.err;
+}
+
+void handshake_step_run(struct handshake_step *s)
+{
+	buf_init(&s->out, HANDSHAKE_OUT_MAX);
+	tls_set_output(s->tls, keep, s);
+	if (s->in.len > 0)
+		tls_input(s->tls, s->in);
+	s->verdict = tls_handshake(s->tls);
+	if (s->out.err != 0)
+		s->verdict = -ERR_NOMEM;
+}
+
+static void count(const struct counters *n, int verdict)
+{
+	metric_inc(verdict == 0                ? n->done
+	           : verdict == -ERR_AGAIN     ? n->more
+	           : verdict == -ERR_CANCELLED ? n->cancelled
+	                                       : n->failed);
+}
+
+static void take_step(struct handshakes *h, struct handshake_step *s)
+{
+	metric_observe(h->n.wait, clock_mono_us() - s->queued_us);
+	if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
+		s->verdict = -ERR_CANCELLED;
+	else
+		handshake_step_run(s);
+	count(&h->n, s->verdict);
+	/* From here on it belongs to its loop, which cannot have ended: the connection waits for the step. */
+	ASSERT(loop_post(s->loop, &s->task));
+}
+
+/* ---- the line ---------------------------------------------------------------------------------------------------------- */
+
+static void push(struct handshakes *h, struct handshake_step *s)
+{
+	struct lane *lane = &h->lanes[s->source % HANDSHAKE_LANES];
+
+	h->queued++;
+	if (s->answered) {
+		list_push_back(&h->answered, &s->link);
+		return;
+	}
+	if (list_is_empty(&lane->steps))
+		list_push_back(&h->ring, &lane->link);
+	list_push_back(&lane->steps, &s->link);
+}
+
+static struct handshake_step *pop(struct handshakes *h)
+{
+	struct list *i = list_pop_front(&h->answered);
+	struct lane *lane;
+
+	if (i == NULL && h->queued > 0) {
+		lane = container_of(list_pop_front(&h->ring), struct lane, link);
+		i = list_pop_front(&lane->steps);
+		if (!list_is_empty(&lane->steps))
+			list_push_back(&h->ring, &lane->link);
+	}
+	if (i == NULL)
+		return NULL;
+	h->queued--;
+	return container_of(i, struct handshake_step, link);
+}
+
+bool handshakes_post(struct handshakes *h, struct handshake_step *s)
+{
+	bool room, wake;
+
+	buf_init(&s->out, HANDSHAKE_OUT_MAX);
+	list_init(&s->link);
+	s->queued_us = clock_mono_us();
+	pthread_mutex_lock(&h->lock);
+	room = h->queued < HANDSHAKE_QUEUE_MAX;
+	if (room)
+		push(h, s);
+	wake = room && h->idle > 0;
+	pthread_mutex_unlock(&h->lock);
+	if (wake)
+		pthread_cond_signal(&h->work);
+	if (!room)
+		metric_inc(h->n.refused);
+	return room;
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------------------ */
+
+static void *thread_main(void *arg)
+{
+	struct handshakes *h = arg;
+	struct handshake_step *s;
+
+	(void)pthread_setname_np(pthread_self(), "handshake");
+	/* Linux: of this thread alone. Failing means only that the loops compete. */
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	pthread_mutex_lock(&h->lock);
+	for (;;) {
+		while ((s = pop(h)) == NULL && !h->stop) {
+			h->idle++;
+			pthread_cond_wait(&h->work, &h->lock);
+			h->idle--;
+		}
+		if (s == NULL)
+			break;
+		h->running++;
+		pthread_mutex_unlock(&h->lock);
+		take_step(h, s);
+		pthread_mutex_lock(&h->lock);
+		h->running--;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return NULL;
+}
+
+struct figures {
+	uint64_t queued, queue_limit, running, threads;
+};
+
+static const struct metric_field fields[] = {
+	{"causeway_handshake_queue", "Steps of TLS handshakes that wait for a thread.", NULL, false,
+         offsetof(struct figures, queued), 1},
+	{"causeway_handshake_queue_limit", "Steps of TLS handshakes that may wait.", NULL, false,
+         offsetof(struct figures, queue_limit), 1},
+	{"causeway_handshake_running", "Handshake threads at work.", NULL, false,
+         offsetof(struct figures, running), 1},
+	{"causeway_handshake_threads", "Threads for TLS handshakes.", NULL, false,
+         offsetof(struct figures, threads), 1},
+};
+
+static void read_figures(void *arg, void *stats)
+{
+	struct handshakes *h = arg;
+	struct figures *f = stats;
+
+	pthread_mutex_lock(&h->lock);
+	*f = (struct figures){h->queued, HANDSHAKE_QUEUE_MAX, h->running, h->threads_len};
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void make_counters(struct handshakes *h)
+{
+	static const char name[] = "causeway_handshake_steps_total";
+	static const char help[] = "Steps of TLS handshakes that the handshake threads took.";
+
+	h->n = (struct counters){
+		.done = metric_counter(name, help, "result=established"),
+		.more = metric_counter(name, help, "result=more"),
+		.failed = metric_counter(name, help, "result=failed"),
+		.cancelled = metric_counter(name, help, "result=cancelled"),
+		.refused = metric_counter(name, help, "result=refused"),
+		.wait = metric_histogram("causeway_handshake_wait_seconds",
+	                                 "How long a step of a handshake waited for a thread.",
+	                                 NULL, &metric_latency_us),
+	};
+}
+
+static void make_metrics(struct handshakes *h)
+{
+	h->metrics = (struct metric_group){
+		.fields = fields, .fields_len = ARRAY_LEN(fields), .read = read_figures, .arg = h};
+	metric_group_add(&h->metrics);
+}
+
+struct handshakes *handshakes_new(unsigned threads, struct buf *why)
+{
+	struct handshakes *h = calloc(1, sizeof(*h));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (h == NULL) {
+		buf_put_str(why, "out of memory");
+		return NULL;
+	}
+	if (threads == 0)
+		threads = cores > 0 ? (unsigned)cores : 1;
+	threads = MIN(threads, (unsigned)HANDSHAKE_THREADS_MAX);
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->work, NULL);
+	list_init(&h->answered);
+	list_init(&h->ring);
+	for (size_t i = 0; i < HANDSHAKE_LANES; i++) {
+		list_init(&h->lanes[i].link);
+		list_init(&h->lanes[i].steps);
+	}
+	make_counters(h);
+	while (h->threads_len < threads &&
+	       pthread_create(&h->threads[h->threads_len], NULL, thread_main, h) == 0)
+		h->threads_len++;
+	if (h->threads_len == threads) {
+		make_metrics(h);
+		return h;
+	}
+	buf_printf(why, "cannot start handshake thread %u: check ulimit -u and memory",
+	           h->threads_len);
+	handshakes_free(h);
+	return NULL;
+}
+
+void handshakes_free(struct handshakes *h)
+{
+	if (h == NULL)
+		return;
+	pthread_mutex_lock(&h->lock);
+	ASSERT(h->queued == 0);
+	h->stop = true;
+	pthread_mutex_unlock(&h->lock);
+	pthread_cond_broadcast(&h->work);
+	for (unsigned i = 0; i < h->threads_len; i++)
+		(void)pthread_join(h->threads[i], NULL);
+	metric_group_remove(&h->metrics);
+	pthread_cond_destroy(&h->work);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
+unsigned handshakes_threads(const struct handshakes *h)
+{
+	return h->threads_len;
+}
