@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ENVELOPE_USUAL \
+	1536 /* octets that nearly every request fits in, so that it is not moved while it grows */
+
 static const struct {
 	const char *prefix, *base;
 } schemas[] = {
@@ -318,6 +321,7 @@ int wsman_write(struct buf *b, const struct wsman_request *req)
 {
 	if (!is_complete(req))
 		return -ERR_INVALID;
+	(void)buf_reserve(b, ENVELOPE_USUAL + req->body.len);
 	buf_put_str(b,
 	            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><a:Envelope xmlns:a=\"" WSMAN_NS_SOAP
 	            "\" xmlns:b=\"" WSMAN_NS_WSA "\" xmlns:c=\"" WSMAN_NS_WSMAN "\">");

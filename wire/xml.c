@@ -5,12 +5,16 @@
  * when the child ends.
  */
 #include "wire/xml.h"
+#include "core/crypto.h"
 #include "core/err.h"
 #include "core/text.h"
 #include "wire/scan.h"
 
 #include <expat.h>
+#include <pthread.h>
 #include <string.h>
+
+#define SPARE_DOCUMENT_MAX 65536
 
 /* Between URI, local name and nothing else (no prefix triplets). Cannot occur in XML text. */
 #define SEPARATOR '\x01'
@@ -289,6 +293,47 @@ static void run(struct build *s, struct span text)
 		stop(s, -ERR_PROTOCOL, XML_ErrorString(XML_GetErrorCode(s->parser)));
 }
 
+/*
+ * A parser takes a dozen allocations and a system call for its salt, more than a usual document takes to parse; so each thread keeps
+ * the last one. Nothing of a document is left in it that could be seen by the next.
+ */
+static pthread_key_t spare_key;
+static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
+
+static void spare_free(void *parser)
+{
+	XML_ParserFree(parser);
+}
+
+static void spare_make(void)
+{
+	ASSERT(pthread_key_create(&spare_key, spare_free) == 0);
+}
+
+static XML_Parser parser_get(void)
+{
+	XML_Parser p;
+
+	(void)pthread_once(&spare_once, spare_make);
+	p = pthread_getspecific(spare_key);
+	if (p != NULL)
+		(void)pthread_setspecific(spare_key, NULL);
+	else
+		p = XML_ParserCreateNS("UTF-8", SEPARATOR);
+	if (p != NULL)
+		(void)XML_SetHashSalt(p, (unsigned long)random_u64() | 1);
+	return p;
+}
+
+/* A large document's memory is not worth keeping. */
+static void parser_put(XML_Parser p, size_t parsed)
+{
+	if (parsed <= SPARE_DOCUMENT_MAX && pthread_getspecific(spare_key) == NULL &&
+	    XML_ParserReset(p, "UTF-8") == XML_TRUE && pthread_setspecific(spare_key, p) == 0)
+		return;
+	XML_ParserFree(p);
+}
+
 int xml_parse(struct xml_doc *doc, struct span text, const struct xml_limits *limits)
 {
 	size_t text_at[4 * XML_DEPTH_MAX];
@@ -302,7 +347,7 @@ int xml_parse(struct xml_doc *doc, struct span text, const struct xml_limits *li
 		doc->error = "the document is too long";
 		return -ERR_TOO_BIG;
 	}
-	s.parser = XML_ParserCreateNS("UTF-8", SEPARATOR);
+	s.parser = parser_get();
 	if (s.parser == NULL) {
 		doc->error = "out of memory";
 		return -ERR_NOMEM;
@@ -310,7 +355,7 @@ int xml_parse(struct xml_doc *doc, struct span text, const struct xml_limits *li
 	buf_init(&s.text, s.limits->text_max);
 	set_handlers(&s);
 	run(&s, text);
-	XML_ParserFree(s.parser);
+	parser_put(s.parser, text.len);
 	buf_free_secret(&s.text);
 	if (s.err != 0) {
 		const struct xml_doc failed = {.error = doc->error, .error_line = doc->error_line};

@@ -64,13 +64,29 @@ static const char *escape_of(uint8_t c)
 	}
 }
 
+/* How many octets at the front are ASCII that stands for itself. */
+static size_t plain_len(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] >= ' ' && s.ptr[n] < 0x80 && escape_of(s.ptr[n]) == NULL)
+		n++;
+	return n;
+}
+
 static void put_escaped(struct buf *b, struct span text, bool attr)
 {
 	size_t n;
 
 	for (; text.len > 0 && b->err == 0; text = span_of(text.ptr + n, text.len - n)) {
-		const char *esc = escape_of(text.ptr[0]);
+		const char *esc;
 
+		n = plain_len(text);
+		if (n > 0) {
+			buf_put(b, text.ptr, n);
+			continue;
+		}
+		esc = escape_of(text.ptr[0]);
 		n = utf8_len(text);
 		if (n == 0) {
 			invalid(b);
@@ -92,26 +108,34 @@ void xml_put_text(struct buf *b, struct span text)
 
 static void put_attr(struct buf *b, const char *prefix, const char *name, const char *value)
 {
-	buf_printf(b, " %s%s=\"", prefix, name);
+	buf_put_u8(b, ' ');
+	buf_put_str(b, prefix);
+	buf_put_str(b, name);
+	buf_put_str(b, "=\"");
 	put_escaped(b, span_str(value), true);
 	buf_put_u8(b, '"');
 }
 
 void xml_put_open(struct buf *b, const char *name)
 {
-	buf_printf(b, "<%s>", name);
+	buf_put_u8(b, '<');
+	buf_put_str(b, name);
+	buf_put_u8(b, '>');
 }
 
 void xml_put_open_ns(struct buf *b, const char *name, const char *attr, const char *value)
 {
-	buf_printf(b, "<%s", name);
+	buf_put_u8(b, '<');
+	buf_put_str(b, name);
 	put_attr(b, "", attr, value);
 	buf_put_u8(b, '>');
 }
 
 void xml_put_close(struct buf *b, const char *name)
 {
-	buf_printf(b, "</%s>", name);
+	buf_put_str(b, "</");
+	buf_put_str(b, name);
+	buf_put_u8(b, '>');
 }
 
 void xml_put_element(struct buf *b, const char *name, struct span text)
@@ -178,7 +202,8 @@ static void put_node_open(struct buf *b, const struct xml_node *node, const stru
 {
 	const char *around = node != top ? node->parent->ns : "";
 
-	buf_printf(b, "<%s", node->name);
+	buf_put_u8(b, '<');
+	buf_put_str(b, node->name);
 	if (strcmp(node->ns, around) != 0)
 		put_attr(b, "", "xmlns", node->ns);
 	put_node_attrs(b, node);
