@@ -2,11 +2,13 @@
 """Store: 20,000 enrolments in a storm, acknowledged when they are on disk
 
 20,000 unknown devices dial in at once; each is enrolled, and gets its answer when its record is on disk. Then the same devices come once
-more, known this time: the reference. Twice with different devices. At the end the gateway is killed and started again: all
+more, known this time: the reference (fewer where the descriptors of a process do not suffice). Twice with different devices. At the end the gateway is killed and started again: all
 records must be there.
 """
 import json
 import signal
+
+from lib import processes
 
 QUICK = False
 ORDER = 50
@@ -23,7 +25,7 @@ def storm(ctx, gateway, count, seed):
 
 
 def run(ctx):
-    count, rounds = (2000, 1) if ctx.quick else (20000, 2)
+    count, rounds = (2000, 1) if ctx.quick else (min(20000, processes.tunnels_limit()), 2)
     new, known, syncs = [], [], []
     with ctx.gateway(amt=False) as gateway:
         for n in range(rounds):
