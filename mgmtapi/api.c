@@ -127,6 +127,7 @@ static int fill(struct api *a, const struct api_opts *opts, struct buf *why)
 	a->drain = opts->drain;
 	a->arg = opts->arg;
 	a->started_ms = (uint64_t)clock_wall_ms();
+	a->started_mono_ms = clock_mono_ms();
 	(void)pthread_mutex_init(&a->settings_lock, NULL);
 	a->settings_file = strdup(opts->settings_file != NULL ? opts->settings_file : "");
 	a->data_dir = strdup(opts->data_dir);

@@ -26,6 +26,7 @@ struct api {
 	void (*drain)(void *arg);
 	void *arg;
 	uint64_t started_ms; /* Unix */
+	uint64_t started_mono_ms;
 	atomic_bool draining, backup_runs;
 	uint8_t request_key[32], token_key[PAGE_TOKEN_KEY_SIZE];
 	struct inflight *inflight;
@@ -97,5 +98,7 @@ extern const char *const token_scopes[];
 /* svc_device_watch.c, svc_explain.c: handlers of DeviceService that have a file of their own. */
 int watch_devices(struct call *c, const ProtobufCMessage *request);
 int explain_device(struct call *c, const ProtobufCMessage *request);
+/* svc_statistics.c. */
+int get_statistics(struct call *c, const ProtobufCMessage *request);
 /* svc_power_batch.c. */
 int batch_change_power(struct call *c, const ProtobufCMessage *request);

@@ -368,6 +368,8 @@ static const struct service_method methods[] = {
          &causeway__v1__get_settings_response__descriptor, get_settings},
 	{"GetStatus", &causeway__v1__get_status_request__descriptor,
          &causeway__v1__get_status_response__descriptor, get_status},
+	{"GetStatistics", &causeway__v1__get_statistics_request__descriptor,
+         &causeway__v1__get_statistics_response__descriptor, get_statistics},
 	{"Drain", &causeway__v1__drain_request__descriptor,
          &causeway__v1__drain_response__descriptor, drain},
 	{"Reload", &causeway__v1__reload_request__descriptor,

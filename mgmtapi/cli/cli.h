@@ -153,6 +153,8 @@ void cli_disconnect(struct cli *cli);
 
 /* cli_signals_init: SIGINT, SIGTERM and SIGHUP set a flag from here on, and get through only while cli_poll waits. */
 void cli_signals_init(void);
+/* cli_signals_leave: fn, which may be called in a signal handler, runs when a signal ends the process at once; NULL: nothing does. */
+void cli_signals_leave(void (*fn)(void));
 bool cli_interrupted(void);
 /* cli_sleep: false if interrupted. */
 bool cli_sleep(uint64_t ms);
@@ -225,6 +227,7 @@ int cli_server_status(struct cli *cli);
 int cli_server_settings(struct cli *cli);
 int cli_server_drain(struct cli *cli);
 int cli_server_reload(struct cli *cli);
+int cli_top(struct cli *cli);
 int cli_backup(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);

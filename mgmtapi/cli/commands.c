@@ -40,6 +40,12 @@ const struct cli_option cli_global_options[] = {
 	{0}
 static const struct cli_option group_options[] = {GROUP_OPTIONS};
 
+static const struct cli_option top_options[] = {
+	{"interval", "TIME", "time between two screens (1s), 100ms to 1h", NULL, CLI_KIND_TEXT, false, 0},
+	{"once", NULL, "print one screen, of one interval, and leave", NULL, CLI_KIND_TEXT, false, 0},
+	{"batch", NULL, "print screens as plain text, also on a terminal", NULL, CLI_KIND_TEXT, false, 0},
+	{0},
+};
 static const struct cli_option list_options[] = {
 	FILTER_OPTION,
 	LIMIT_OPTION("at most so many devices"),
@@ -269,6 +275,14 @@ const struct cli_command cli_commands[] = {
 	 "Filters: principal, method, resource, request_id, outcome.\n\n"
 	 "  causeway audit --since 24h --filter 'method=*ChangePower'\n", audit_options, cli_audit)},
 
+	{CMD("top", "", "watch what the server does",
+	 "A screen that is drawn anew every second: what is in use beside its limits, what happens in a second,\n"
+	 "refused connections by reason, times with median and 99th percentile, processor and memory. Keys:\n"
+	 "q quits, space holds, ? explains. A lost server is asked again. Needs the role viewer, for all groups.\n"
+	 "Without a terminal, or with --batch, a screen follows the other as plain text; with --json a line each.\n\n"
+	 "  causeway top\n"
+	 "  causeway top --once\n"
+	 "  causeway top --json --interval 10s\n", top_options, cli_top), .timeout_ms = 5000},
 	{CMD("server status", "", "how the server is doing", NULL, NULL, cli_server_status)},
 	{CMD("server settings", "", "the settings in force, without secrets", NULL, NULL, cli_server_settings)},
 	{CMD("server drain", "", "take no new tunnels and send present ones elsewhere",

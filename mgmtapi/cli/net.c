@@ -37,12 +37,16 @@ static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t leave_at_once; /* while a library call blocks */
 static sigset_t waiting_mask;               /* of ppoll: the one that the program started with */
 static bool have_mask;
+static void (*volatile leave_fn)(void);
 
 static void on_signal(int sig)
 {
 	(void)sig;
-	if (leave_at_once)
+	if (leave_at_once) {
+		if (leave_fn != NULL)
+			leave_fn();
 		_exit(CLI_INTERRUPTED);
+	}
 	interrupted = 1;
 }
 
@@ -61,6 +65,11 @@ void cli_signals_init(void)
 	}
 	(void)sigprocmask(SIG_BLOCK, &block, &waiting_mask);
 	have_mask = true;
+}
+
+void cli_signals_leave(void (*fn)(void))
+{
+	leave_fn = fn;
 }
 
 bool cli_interrupted(void)
