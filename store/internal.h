@@ -66,6 +66,7 @@ struct changes {
 struct store_limits {
 	uint64_t audit_max, requests_max, operations_max;
 	uint64_t request_keep_ms, operation_keep_ms;
+	uint64_t batch_us; /* how long the writer takes updates into one commit */
 };
 
 struct store {

@@ -341,6 +341,7 @@ static const struct store_limits default_limits = {
 	.operations_max = STORE_OPERATIONS_MAX,
 	.request_keep_ms = STORE_REQUEST_KEEP_MS,
 	.operation_keep_ms = STORE_OPERATION_KEEP_MS,
+	.batch_us = STORE_BATCH_US,
 };
 
 static int open_files(struct store *s, const struct store_opts *opts, struct buf *why)

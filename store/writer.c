@@ -183,7 +183,7 @@ static void batch_add(struct batch *b, struct op *op)
 /* Runs updates into *txn until the queue is empty or the batch is full. */
 static int gather(struct store *s, struct batch *b, MDB_txn **txn)
 {
-	uint64_t end = clock_mono_us() + STORE_BATCH_US;
+	uint64_t end = clock_mono_us() + s->limits.batch_us;
 	struct op *op;
 	int err = 0;
 
