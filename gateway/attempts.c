@@ -4,7 +4,9 @@
  * ring grows with what is in it: most devices connect once and stay.
  */
 #include "gateway/attempts.h"
+#include "core/addr_pack.h"
 #include "core/map.h"
+#include "core/text.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,13 +16,24 @@
 #define KEY_LEN    16
 #define NEWEST_MAX 256
 
+/* An attempt as it is kept, once for all places: strings behind each other, each with its NUL. */
+struct note {
+	unsigned refs;
+	uint8_t stage;
+	bool has_guid;
+	struct addr_pack source;
+	struct guid guid;
+	uint64_t time_ms;
+	char text[]; /* user, detail, group */
+};
+
 /* The attempts under one key; in its table's list, most recently used first. */
 struct entry {
 	struct entry *next, **prev;
 	uint8_t key[KEY_LEN];
 	unsigned count; /* ever added; the newest stands at (count - 1) % cap */
 	unsigned cap;   /* of ring; ATTEMPTS_PER_KEY before anything is overwritten */
-	struct attempt *ring;
+	struct note **ring;
 };
 
 struct table {
@@ -33,7 +46,7 @@ struct attempts {
 	pthread_mutex_t lock;
 	struct table by_guid, by_source;
 	unsigned count;
-	struct attempt newest[NEWEST_MAX];
+	struct note *newest[NEWEST_MAX];
 };
 
 struct attempts *attempts_new(void)
@@ -48,6 +61,69 @@ struct attempts *attempts_new(void)
 	return a;
 }
 
+/* ---- notes ---- */
+
+static struct note *note_make(const struct attempt *at)
+{
+	size_t user = strlen(at->user) + 1, detail = strlen(at->detail) + 1,
+	       group = strlen(at->group) + 1;
+	struct note *n = malloc(sizeof(*n) + user + detail + group);
+
+	if (n == NULL)
+		return NULL;
+	*n = (struct note){.refs = 1,
+	                   .stage = (uint8_t)at->stage,
+	                   .has_guid = at->has_guid,
+	                   .guid = at->guid,
+	                   .time_ms = at->time_ms};
+	addr_pack(&n->source, &at->source);
+	memcpy(n->text, at->user, user);
+	memcpy(n->text + user, at->detail, detail);
+	memcpy(n->text + user + detail, at->group, group);
+	return n;
+}
+
+static void note_unref(struct note *n)
+{
+	if (n != NULL && --n->refs == 0)
+		free(n);
+}
+
+/* Puts n where another note or none was. */
+static void note_place(struct note **place, struct note *n)
+{
+	note_unref(*place);
+	n->refs++;
+	*place = n;
+}
+
+static void note_read(const struct note *n, struct attempt *out)
+{
+	const char *text = n->text;
+
+	*out = (struct attempt){.time_ms = n->time_ms,
+	                        .has_guid = n->has_guid,
+	                        .guid = n->guid,
+	                        .stage = (enum attempt_stage)n->stage};
+	addr_unpack(&out->source, &n->source);
+	(void)str_copy(out->user, sizeof(out->user), text);
+	text += strlen(text) + 1;
+	(void)str_copy(out->detail, sizeof(out->detail), text);
+	text += strlen(text) + 1;
+	(void)str_copy(out->group, sizeof(out->group), text);
+}
+
+/* ---- tables ---- */
+
+static void entry_clear(struct entry *e)
+{
+	for (unsigned i = 0; i < e->cap; i++)
+		note_unref(e->ring[i]);
+	free(e->ring);
+	e->ring = NULL;
+	e->count = e->cap = 0;
+}
+
 static void table_free(struct table *t)
 {
 	struct entry *e = t->newest;
@@ -55,7 +131,7 @@ static void table_free(struct table *t)
 	while (e != NULL) {
 		struct entry *next = e->next;
 
-		free(e->ring);
+		entry_clear(e);
 		free(e);
 		e = next;
 	}
@@ -68,6 +144,8 @@ void attempts_free(struct attempts *a)
 		return;
 	table_free(&a->by_guid);
 	table_free(&a->by_source);
+	for (unsigned i = 0; i < NEWEST_MAX; i++)
+		note_unref(a->newest[i]);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
 }
@@ -108,9 +186,7 @@ static struct entry *entry_get(struct table *t, const uint8_t key[KEY_LEN])
 		t->evictions++;
 		entry_unlink(t, e);
 		(void)map_remove(&t->map, span_of(e->key, KEY_LEN));
-		free(e->ring);
-		e->ring = NULL;
-		e->count = e->cap = 0;
+		entry_clear(e);
 	} else {
 		e = calloc(1, sizeof(*e));
 	}
@@ -141,46 +217,51 @@ static void source_key(const struct addr *source, uint8_t key[KEY_LEN])
 static bool entry_has_room(struct entry *e)
 {
 	unsigned cap = e->cap == 0 ? 1 : MIN(2 * e->cap, (unsigned)ATTEMPTS_PER_KEY);
-	struct attempt *bigger;
+	struct note **bigger;
 
 	if (e->count < e->cap || e->cap == ATTEMPTS_PER_KEY)
 		return true;
 	bigger = realloc(e->ring, cap * sizeof(*bigger));
 	if (bigger == NULL)
 		return false;
+	memset(bigger + e->cap, 0, (cap - e->cap) * sizeof(*bigger));
 	e->ring = bigger;
 	e->cap = cap;
 	return true;
 }
 
-static void table_add(struct table *t, const uint8_t key[KEY_LEN], const struct attempt *at)
+static void table_add(struct table *t, const uint8_t key[KEY_LEN], struct note *n)
 {
 	struct entry *e = entry_get(t, key);
 
 	if (e != NULL && entry_has_room(e))
-		e->ring[e->count++ % e->cap] = *at;
+		note_place(&e->ring[e->count++ % e->cap], n);
 }
 
 void attempts_add(struct attempts *a, const struct attempt *at)
 {
+	struct note *n = note_make(at);
 	uint8_t key[KEY_LEN];
 
+	if (n == NULL)
+		return;
 	source_key(&at->source, key);
 	pthread_mutex_lock(&a->lock);
-	table_add(&a->by_source, key, at);
+	table_add(&a->by_source, key, n);
 	if (at->has_guid)
-		table_add(&a->by_guid, at->guid.b, at);
-	a->newest[a->count++ % NEWEST_MAX] = *at;
+		table_add(&a->by_guid, at->guid.b, n);
+	note_place(&a->newest[a->count++ % NEWEST_MAX], n);
+	note_unref(n);
 	pthread_mutex_unlock(&a->lock);
 }
 
-static size_t ring_copy(const struct attempt *ring, unsigned size, unsigned count,
+static size_t ring_copy(struct note *const *ring, unsigned size, unsigned count,
                         struct attempt *out, size_t max)
 {
 	size_t n = 0;
 
 	while (n < max && n < count && n < size) {
-		out[n] = ring[(count - 1 - n) % size];
+		note_read(ring[(count - 1 - n) % size], &out[n]);
 		n++;
 	}
 	return n;

@@ -6,6 +6,8 @@
 #include "gateway/events.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/names.h"
+#include "core/text.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,10 +28,20 @@ struct waiting {
 	atomic_bool posted;
 };
 
+/* A device_event as it is kept: tens of thousands of them. */
+struct kept {
+	uint64_t time_ms;
+	const char *
+		group; /* of names; NULL: there was no memory, so nobody may read it but who sees all groups */
+	struct device_key key;
+	uint8_t kind, power;
+};
+
 struct events {
-	pthread_mutex_t lock; /* ring */
+	pthread_mutex_t lock; /* ring, groups */
 	_Atomic uint64_t last;
-	struct device_event *ring; /* seq s stands at s % GATEWAY_EVENTS_KEPT */
+	struct kept *ring; /* seq s stands at s % GATEWAY_EVENTS_KEPT */
+	struct names groups;
 	size_t waiting_len;
 	struct waiting waiting[];
 };
@@ -55,6 +67,7 @@ struct events *events_new(struct loop *const *loops, size_t loops_len)
 		return NULL;
 	}
 	pthread_mutex_init(&e->lock, NULL);
+	names_init(&e->groups, GATEWAY_EVENTS_KEPT);
 	e->waiting_len = loops_len;
 	for (size_t i = 0; i < loops_len; i++) {
 		e->waiting[i].loop = loops[i];
@@ -67,9 +80,37 @@ void events_free(struct events *e)
 {
 	if (e == NULL)
 		return;
+	for (size_t i = 0; i < GATEWAY_EVENTS_KEPT; i++)
+		names_give(&e->groups, e->ring[i].group);
+	names_free(&e->groups);
 	pthread_mutex_destroy(&e->lock);
 	free(e->ring);
 	free(e);
+}
+
+/* Under the lock. */
+static void keep(struct events *e, const struct device_event *ev)
+{
+	struct kept *k = &e->ring[ev->seq % GATEWAY_EVENTS_KEPT];
+
+	names_give(&e->groups, k->group);
+	*k = (struct kept){.time_ms = ev->time_ms,
+	                   .group = names_take(&e->groups, ev->group),
+	                   .key = ev->key,
+	                   .kind = (uint8_t)ev->kind,
+	                   .power = (uint8_t)ev->power};
+}
+
+static void tell(const struct events *e, uint64_t seq, struct device_event *out)
+{
+	const struct kept *k = &e->ring[seq % GATEWAY_EVENTS_KEPT];
+
+	*out = (struct device_event){.seq = seq,
+	                             .kind = (enum device_event_kind)k->kind,
+	                             .key = k->key,
+	                             .power = (enum power_state)k->power,
+	                             .time_ms = k->time_ms};
+	(void)str_copy(out->group, sizeof(out->group), k->group != NULL ? k->group : "");
 }
 
 void events_publish(struct events *e, struct device_event *ev)
@@ -77,7 +118,7 @@ void events_publish(struct events *e, struct device_event *ev)
 	ev->time_ms = (uint64_t)clock_wall_ms();
 	pthread_mutex_lock(&e->lock);
 	ev->seq = atomic_load(&e->last) + 1;
-	e->ring[ev->seq % GATEWAY_EVENTS_KEPT] = *ev;
+	keep(e, ev);
 	atomic_store(&e->last, ev->seq);
 	pthread_mutex_unlock(&e->lock);
 	/* A waiter counts itself before it looks at last, so either it sees this event or it is counted here (seq_cst). */
@@ -106,7 +147,7 @@ ssize_t events_read(struct events *e, uint64_t after_seq, struct device_event *o
 		return -ERR_NOT_FOUND;
 	}
 	while (n < max && after_seq + n < last) {
-		out[n] = e->ring[(after_seq + n + 1) % GATEWAY_EVENTS_KEPT];
+		tell(e, after_seq + n + 1, &out[n]);
 		n++;
 	}
 	pthread_mutex_unlock(&e->lock);

@@ -76,39 +76,77 @@ static void amt_retry(struct device *d)
 	d->amt_refusals = 0;
 }
 
-int device_apply(struct device *d, const struct store_device *rec)
+/* The record's parts that are kept outside struct device, since most devices have few of them. NULL where there is nothing. */
+struct parts {
+	const char *group;
+	char *name;
+	uint8_t *pin_sha256;
+	struct label *labels;
+};
+
+static void *copy_of(const void *data, size_t n, bool wanted, int *err)
 {
-	struct label *labels = NULL;
+	void *copy = wanted ? malloc(n) : NULL;
+
+	if (copy != NULL)
+		memcpy(copy, data, n);
+	else if (wanted)
+		*err = -ERR_NOMEM;
+	return copy;
+}
+
+static void parts_free(struct registry *r, const struct parts *p)
+{
+	names_give(&r->names, p->group);
+	free(p->name);
+	free(p->pin_sha256);
+	free(p->labels);
+}
+
+static int parts_make(struct registry *r, const struct store_device *rec, struct parts *p)
+{
+	int err = 0;
+
+	p->group = names_take(&r->names, rec->group);
+	p->name = copy_of(rec->name, strlen(rec->name) + 1, rec->name[0] != '\0', &err);
+	p->pin_sha256 = copy_of(rec->pin_sha256, sizeof(rec->pin_sha256), rec->pinned, &err);
+	p->labels = copy_of(rec->labels, rec->labels_len * sizeof(rec->labels[0]),
+	                    rec->labels_len > 0, &err);
+	if (p->group != NULL && err == 0)
+		return 0;
+	parts_free(r, p);
+	return -ERR_NOMEM;
+}
+
+static int device_apply(struct registry *r, struct device *d, const struct store_device *rec)
+{
+	const struct parts old = {d->group, d->name, d->pin_sha256, d->labels};
+	struct parts p;
 
 	if (!credential_same(d->amt, &rec->amt))
 		amt_retry(d);
 	if (credential_keep(&d->cira, &rec->cira) != 0 || credential_keep(&d->amt, &rec->amt) != 0)
 		return -ERR_NOMEM;
-	if (rec->labels_len > 0) {
-		labels = malloc(rec->labels_len * sizeof(labels[0]));
-		if (labels == NULL)
-			return -ERR_NOMEM;
-		memcpy(labels, rec->labels, rec->labels_len * sizeof(labels[0]));
-	}
-	free(d->labels);
-	d->labels = labels;
+	if (parts_make(r, rec, &p) != 0)
+		return -ERR_NOMEM;
+	parts_free(r, &old);
+	d->group = p.group;
+	d->name = p.name;
+	d->pin_sha256 = p.pin_sha256;
+	d->labels = p.labels;
 	d->labels_len = rec->labels_len;
 	d->key = rec->key;
-	memcpy(d->name, rec->name, sizeof(d->name));
-	memcpy(d->group, rec->group, sizeof(d->group));
-	d->state = rec->state;
-	d->pinned = rec->pinned;
-	memcpy(d->pin_sha256, rec->pin_sha256, sizeof(d->pin_sha256));
+	d->state = (uint8_t)rec->state;
 	d->created_ms = rec->created_ms;
 	d->updated_ms = rec->updated_ms;
 	return 0;
 }
 
-static void device_free(struct device *d)
+static void device_free(struct registry *r, struct device *d)
 {
+	parts_free(r, &(struct parts){d->group, d->name, d->pin_sha256, d->labels});
 	credential_free(d->cira);
 	credential_free(d->amt);
-	free(d->labels);
 	free(d->facts);
 	free(d->amt_problem);
 	free(d);
@@ -166,7 +204,7 @@ static int device_add(struct registry *r, const struct store_device *rec)
 {
 	uint8_t packed[DEVICE_KEY_SIZE];
 	struct device *d = calloc(1, sizeof(*d));
-	int err = d != NULL ? device_apply(d, rec) : -ERR_NOMEM;
+	int err = d != NULL ? device_apply(r, d, rec) : -ERR_NOMEM;
 
 	device_key_pack(&rec->key, packed);
 	if (err == 0)
@@ -177,14 +215,14 @@ static int device_add(struct registry *r, const struct store_device *rec)
 			(void)map_remove(&r->devices, span_of(packed, sizeof(packed)));
 	}
 	if (err != 0 && d != NULL)
-		device_free(d);
+		device_free(r, d);
 	return err;
 }
 
 static int device_put(struct registry *r, const struct store_device *rec)
 {
 	struct device *d = registry_device(r, &rec->key);
-	int err = d != NULL ? device_apply(d, rec) : device_add(r, rec);
+	int err = d != NULL ? device_apply(r, d, rec) : device_add(r, rec);
 	bool added = d == NULL;
 
 	if (err == 0)
@@ -209,7 +247,7 @@ static struct live_ref device_remove(struct registry *r, const struct device_key
 	r->connected -= d->live != NULL ? 1 : 0;
 	sorted_remove(r, d);
 	device_event(r, d, DEVICE_EVENT_REMOVED);
-	device_free(d);
+	device_free(r, d);
 	return ref;
 }
 
@@ -417,6 +455,7 @@ struct registry *registry_new(struct store *store, struct events *events, struct
 	r->events = events;
 	pthread_rwlock_init(&r->lock, NULL);
 	map_init(&r->devices, DEVICE_KEY_SIZE, REGISTRY_DEVICES_MAX);
+	names_init(&r->names, REGISTRY_DEVICES_MAX);
 	map_init(&r->groups, 0, REGISTRY_GROUPS_MAX);
 	map_init(&r->cira_users, 0, REGISTRY_GROUPS_MAX);
 	map_init(&r->tokens, 32, REGISTRY_TOKENS_MAX);
@@ -443,7 +482,7 @@ void registry_free(struct registry *r)
 		return;
 	store_on_commit(r->store, NULL, NULL);
 	for (size_t i = 0; i < r->sorted_len; i++)
-		device_free(r->sorted[i]);
+		device_free(r, r->sorted[i]);
 	free(r->sorted);
 	while (map_next(&r->groups, &pos, &key, &value)) {
 		secret_zero(value, sizeof(struct store_group));
@@ -453,6 +492,7 @@ void registry_free(struct registry *r)
 	while (map_next(&r->token_ids, &pos, &key, &value))
 		free(value);
 	map_free(&r->devices);
+	names_free(&r->names);
 	map_free(&r->groups);
 	map_free(&r->cira_users);
 	map_free(&r->tokens);

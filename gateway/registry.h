@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/addr_pack.h"
 #include "gateway/events.h"
 
 #include <stdatomic.h>
@@ -55,7 +56,7 @@ void registry_authenticate_cert(struct registry *r, const struct guid *guid, con
 struct live {
 	uint64_t handle; /* of the tunnel on its worker */
 	unsigned worker;
-	struct addr source;
+	struct addr_pack source;
 	uint64_t connected_ms;
 	_Atomic uint64_t last_seen_ms; /* written by the tunnel's thread, relaxed */
 	const char *tls_version, *tls_cipher;

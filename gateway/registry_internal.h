@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/map.h"
+#include "core/names.h"
 #include "gateway/registry.h"
 
 #include <pthread.h>
@@ -12,11 +13,11 @@
 /* A device in memory: the durable part is replaced from the store, the rest is of this run. */
 struct device {
 	struct device_key key;
-	char name[NAME_MAX_LEN + 1];
-	char group[NAME_MAX_LEN + 1];
-	enum device_state state;
-	bool pinned;
-	uint8_t pin_sha256[32];
+	bool duplicate_suspected;
+	uint8_t state, power; /* enum device_state, enum power_state */
+	char *name;           /* NULL: none */
+	const char *group;    /* of names */
+	uint8_t *pin_sha256;  /* 32 octets; NULL: nothing is pinned */
 	uint64_t created_ms, updated_ms;
 	struct label *labels; /* labels_len of them, NULL when none */
 	size_t labels_len;
@@ -24,13 +25,10 @@ struct device {
 
 	struct live *live; /* NULL: not connected */
 	uint64_t connects, replaced_ms;
-	unsigned flaps;
-	bool duplicate_suspected;
-	enum power_state power;
 	uint64_t power_ms;
-	struct device_facts *facts; /* NULL: not read yet */
-	char *amt_problem;          /* NULL: none */
-	unsigned amt_refusals;
+	struct kept_facts *facts; /* NULL: not read yet */
+	char *amt_problem;        /* NULL: none */
+	unsigned flaps, amt_refusals;
 };
 
 struct registry {
@@ -44,6 +42,7 @@ struct registry {
 	struct device **sorted; /* by key */
 	size_t sorted_len, sorted_alloc;
 	size_t connected;      /* devices with a tunnel */
+	struct names names;    /* the groups of devices */
 	struct map groups;     /* name -> struct store_group */
 	struct map cira_users; /* user -> the same struct store_group */
 	struct map tokens;     /* SHA-256 -> struct store_token */
@@ -53,5 +52,13 @@ struct registry {
 void device_key_pack(const struct device_key *k, uint8_t out[DEVICE_KEY_SIZE]);
 struct device *registry_device(struct registry *r, const struct device_key *key);
 void device_event(struct registry *r, const struct device *d, enum device_event_kind kind);
-/* device_apply: the store's record into d; the secrets are copied. 0 or -ERR_NOMEM. */
-int device_apply(struct device *d, const struct store_device *rec);
+
+/* registry_facts.c. facts_keep: NULL: no memory. facts_host_name: "" if it is not known. */
+struct kept_facts *facts_keep(const struct device_facts *f);
+void facts_read(const struct kept_facts *k, struct device_facts *out);
+const char *facts_host_name(const struct kept_facts *k);
+
+static inline const char *device_name(const struct device *d)
+{
+	return d->name != NULL ? d->name : "";
+}

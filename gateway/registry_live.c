@@ -20,9 +20,12 @@ static void count_flap(struct device *d, const struct live *now)
 {
 	uint64_t ms = (uint64_t)clock_wall_ms();
 	char was[ADDR_TEXT_MAX], is[ADDR_TEXT_MAX];
+	struct addr a;
 
-	addr_format_host(&d->live->source, was);
-	addr_format_host(&now->source, is);
+	addr_unpack(&a, &d->live->source);
+	addr_format_host(&a, was);
+	addr_unpack(&a, &now->source);
+	addr_format_host(&a, is);
 	if (strcmp(was, is) == 0)
 		return;
 	if (ms - d->replaced_ms > FLAP_WINDOW_MS)
@@ -135,7 +138,7 @@ bool registry_pin(struct registry *r, const struct device_key *key, uint8_t out_
 
 	pthread_rwlock_rdlock(&r->lock);
 	d = registry_device(r, key);
-	pinned = d != NULL && d->pinned;
+	pinned = d != NULL && d->pin_sha256 != NULL;
 	if (pinned)
 		memcpy(out_sha256, d->pin_sha256, 32);
 	pthread_rwlock_unlock(&r->lock);
@@ -149,9 +152,9 @@ void registry_set_power(struct registry *r, const struct device_key *key, enum p
 	pthread_rwlock_wrlock(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL) {
-		bool changed = d->power != state;
+		bool changed = d->power != (uint8_t)state;
 
-		d->power = state;
+		d->power = (uint8_t)state;
 		d->power_ms = (uint64_t)clock_wall_ms();
 		if (changed)
 			device_event(r, d, DEVICE_EVENT_POWER);
@@ -162,17 +165,19 @@ void registry_set_power(struct registry *r, const struct device_key *key, enum p
 void registry_set_facts(struct registry *r, const struct device_key *key,
                         const struct device_facts *facts)
 {
+	struct kept_facts *kept = facts_keep(facts);
 	struct device *d;
 
 	pthread_rwlock_wrlock(&r->lock);
 	d = registry_device(r, key);
-	if (d != NULL && d->facts == NULL)
-		d->facts = malloc(sizeof(*d->facts));
-	if (d != NULL && d->facts != NULL) {
-		*d->facts = *facts;
+	if (d != NULL && kept != NULL) {
+		free(d->facts);
+		d->facts = kept;
+		kept = NULL;
 		device_event(r, d, DEVICE_EVENT_UPDATED);
 	}
 	pthread_rwlock_unlock(&r->lock);
+	free(kept);
 }
 
 void registry_set_amt_problem(struct registry *r, const struct device_key *key, const char *text)

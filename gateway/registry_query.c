@@ -10,7 +10,7 @@
 static void view_live(const struct live *live, struct device_view *v)
 {
 	v->connected = true;
-	v->source = live->source;
+	addr_unpack(&v->source, &live->source);
 	v->connected_ms = live->connected_ms;
 	v->last_seen_ms = atomic_load_explicit(&live->last_seen_ms, memory_order_relaxed);
 	v->tls_version = live->tls_version;
@@ -27,14 +27,14 @@ static void view_make(struct registry *r, const struct device *d, struct device_
 
 	*v = (struct device_view){
 		.key = d->key,
-		.name = d->name,
+		.name = device_name(d),
 		.group = d->group,
 		.state = d->state,
 		.labels = d->labels,
 		.labels_len = d->labels_len,
 		.created_ms = d->created_ms,
 		.updated_ms = d->updated_ms,
-		.pinned = d->pinned,
+		.pinned = d->pin_sha256 != NULL,
 		.has_own_cira = d->cira != NULL,
 		.has_own_amt = d->amt != NULL,
 		.has_amt = d->amt != NULL || (g != NULL && g->amt.user[0] != '\0'),
@@ -46,9 +46,10 @@ static void view_make(struct registry *r, const struct device *d, struct device_
 		.duplicate_suspected = d->duplicate_suspected,
 		.connects = d->connects,
 	};
-	memcpy(v->pin_sha256, d->pin_sha256, sizeof(v->pin_sha256));
+	if (d->pin_sha256 != NULL)
+		memcpy(v->pin_sha256, d->pin_sha256, sizeof(v->pin_sha256));
 	if (d->facts != NULL)
-		v->facts = *d->facts;
+		facts_read(d->facts, &v->facts);
 	if (d->live != NULL)
 		view_live(d->live, v);
 }
@@ -133,8 +134,8 @@ static int find_by_key(struct registry *r, const struct device_key *key, group_v
 
 static bool has_name(const struct device *d, const char *text)
 {
-	return strcasecmp(d->name, text) == 0 ||
-	       (d->facts != NULL && strcasecmp(d->facts->host_name, text) == 0);
+	return strcasecmp(device_name(d), text) == 0 ||
+	       (d->facts != NULL && strcasecmp(facts_host_name(d->facts), text) == 0);
 }
 
 int registry_find(struct registry *r, const char *text, group_visible_fn *visible, void *arg,

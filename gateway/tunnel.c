@@ -50,6 +50,7 @@ void tunnel_unref(struct tunnel *t)
 static void live_init(struct tunnel *t)
 {
 	struct tls_info info = {.version = "", .cipher = ""};
+	struct addr peer;
 
 	if (conn_tls(t->conn) != NULL)
 		tls_info(conn_tls(t->conn), &info);
@@ -60,7 +61,8 @@ static void live_init(struct tunnel *t)
 		.tls_version = info.version,
 		.tls_cipher = info.cipher,
 	};
-	conn_peer(t->conn, &t->live.source);
+	conn_peer(t->conn, &peer);
+	addr_pack(&t->live.source, &peer);
 	atomic_store_explicit(&t->live.last_seen_ms, t->live.connected_ms, memory_order_relaxed);
 }
 
@@ -352,7 +354,9 @@ static void session_send(void *ctx, struct span octets)
 static void session_ready(void *ctx)
 {
 	struct tunnel *t = ctx;
+	struct addr source;
 
+	addr_unpack(&source, &t->live.source);
 	t->ready = true;
 	gw_count(GW_READY);
 	attempt_stage_done(t, GW_STAGE_READY);
@@ -360,7 +364,7 @@ static void session_ready(void *ctx)
 	attempt_finish(t);
 	log_event(LOG_INFO, "tunnel_ready", LOG_GUID("device", &t->key.guid),
 	          LOG_U64("instance", t->key.instance), LOG_U64("tunnel", t->handle),
-	          LOG_ADDR("source", &t->live.source), LOG_STR("tls", t->live.tls_version),
+	          LOG_ADDR("source", &source), LOG_STR("tls", t->live.tls_version),
 	          LOG_STR("cipher", t->live.tls_cipher), LOG_U64("ports", t->live.ports_len));
 	tunnel_changed(t);
 	ready_enqueue(t);

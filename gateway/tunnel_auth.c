@@ -14,9 +14,18 @@
 
 #define ENROLL_TIMEOUT_MS 20000
 
+static struct addr source_of(const struct tunnel *t)
+{
+	struct addr a;
+
+	addr_unpack(&a, &t->live.source);
+	return a;
+}
+
 bool tunnel_hello(void *ctx, const struct guid *guid, uint32_t trigger)
 {
 	struct tunnel *t = ctx;
+	struct addr source = source_of(t);
 
 	t->live.trigger = trigger;
 	t->key = (struct device_key){.guid = *guid};
@@ -25,7 +34,7 @@ bool tunnel_hello(void *ctx, const struct guid *guid, uint32_t trigger)
 		t->attempt->guid = *guid;
 	}
 	attempt_reach(t, ATTEMPT_USER, "the device said hello but sent no user and password");
-	if (backoff_of_pair(t->w->g, &t->live.source, guid, loop_now_ms(t->w->loop)) == 0)
+	if (backoff_of_pair(t->w->g, &source, guid, loop_now_ms(t->w->loop)) == 0)
 		return true;
 	gw_count(GW_REFUSED_BACKOFF);
 	attempt_reach(t, ATTEMPT_POLICY,
@@ -39,13 +48,14 @@ static bool tunnel_adopt(struct tunnel *t, const struct device_key *key)
 {
 	struct gateway *g = t->w->g;
 	struct live_ref old;
+	struct addr source = source_of(t);
 	struct guid claimed = t->key.guid;
 
 	t->key = *key;
 	if (registry_attach(g->registry, key, &t->live, &old) != 0)
 		return false; /* deleted this very moment */
 	t->attached = true;
-	backoff_succeeded(g, &t->live.source, &claimed);
+	backoff_succeeded(g, &source, &claimed);
 	gw_count(GW_AUTH_OK);
 	attempt_stage_done(t, GW_STAGE_LOGIN);
 	attempt_reach(t, ATTEMPT_READY,
@@ -81,9 +91,11 @@ bool tunnel_client_cert(void *ctx)
 
 static void tunnel_refused(struct tunnel *t, enum attempt_stage stage, const char *detail)
 {
+	struct addr source = source_of(t);
+
 	attempt_reach(t, stage, detail);
 	log_event(LOG_WARN, "tunnel_refused", LOG_GUID("device", &t->key.guid),
-	          LOG_ADDR("source", &t->live.source), LOG_STR("stage", attempt_stage_name(stage)),
+	          LOG_ADDR("source", &source), LOG_STR("stage", attempt_stage_name(stage)),
 	          LOG_STR("why", detail));
 }
 
@@ -188,7 +200,9 @@ static enum apf_auth tunnel_enroll(struct tunnel *t, const struct auth_result *r
 
 static enum apf_auth tunnel_wrong(struct tunnel *t, enum attempt_stage stage, const char *detail)
 {
-	backoff_failed(t->w->g, &t->live.source, &t->key.guid, loop_now_ms(t->w->loop));
+	struct addr source = source_of(t);
+
+	backoff_failed(t->w->g, &source, &t->key.guid, loop_now_ms(t->w->loop));
 	tunnel_refused(t, stage, detail);
 	return APF_AUTH_REJECT;
 }

@@ -199,9 +199,11 @@ static void test_certificate_names_a_known_device(void **state)
 
 static struct live live_at(uint64_t handle, const char *source)
 {
+	struct addr a;
 	struct live l = {.handle = handle, .tls_version = "TLSv1.2", .tls_cipher = "x"};
 
-	assert_int_equal(addr_parse(source, &l.source), 0);
+	assert_int_equal(addr_parse(source, &a), 0);
+	addr_pack(&l.source, &a);
 	return l;
 }
 
