@@ -20,5 +20,7 @@ for shell in bash zsh fish; do
 	fish) put 644 "$tmp" "$prefix/share/fish/vendor_completions.d/causeway.fish" ;;
 	esac
 done
-for doc in README.md CHANGELOG.md LICENSE docs/ARCHITECTURE.md; do put 644 "$doc" "$prefix/share/doc/causeway/${doc##*/}"; done
+put 644 packaging/grafana/causeway.json "$prefix/share/causeway/grafana/causeway.json"
+for file in causeway.rules.yml prometheus.example.yml; do put 644 "packaging/prometheus/$file" "$prefix/share/causeway/prometheus/$file"; done
+for doc in README.md CHANGELOG.md LICENSE docs/ARCHITECTURE.md docs/METRICS.md docs/OPERATIONS.md; do put 644 "$doc" "$prefix/share/doc/causeway/${doc##*/}"; done
 if [ ! -e "$dest/etc/causeway/causeway.yaml" ]; then put 640 packaging/causeway.yaml /etc/causeway/causeway.yaml; fi

@@ -96,7 +96,9 @@ class Install(harness.TestCase):
         usr/lib/sysctl.d/60-causeway.conf usr/share/bash-completion/completions/causeway
         usr/share/zsh/site-functions/_causeway usr/share/fish/vendor_completions.d/causeway.fish
         usr/share/doc/causeway/README.md usr/share/doc/causeway/CHANGELOG.md usr/share/doc/causeway/LICENSE
-        usr/share/doc/causeway/ARCHITECTURE.md etc/causeway/causeway.yaml""".split()
+        usr/share/doc/causeway/ARCHITECTURE.md usr/share/doc/causeway/METRICS.md usr/share/doc/causeway/OPERATIONS.md
+        usr/share/causeway/grafana/causeway.json usr/share/causeway/prometheus/causeway.rules.yml
+        usr/share/causeway/prometheus/prometheus.example.yml etc/causeway/causeway.yaml""".split()
 
     def setUp(self):
         self.dest = tempfile.mkdtemp(prefix="causeway-install-")
@@ -187,7 +189,7 @@ class Readme(harness.TestCase):
 
     def test_targets_and_links(self):
         makefile = read(os.path.join(harness.ROOT, "Makefile"))
-        for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/README.md"):
+        for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/README.md", "docs/OPERATIONS.md", "docs/METRICS.md"):
             text = read(os.path.join(harness.ROOT, name))
             for target in re.findall(r"(?:`|^|sudo )make ([a-z][a-z-]*)", text, re.M):
                 self.assertRegex(makefile, rf"(?m)^{target}:", name)

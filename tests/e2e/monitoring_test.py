@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What operators see: the metrics are those that docs/METRICS.md names, and a real Prometheus takes them."""
+"""What operators see: the metrics are those that docs/METRICS.md names; a real Prometheus takes them, the alert rules and what the panels of
+the dashboard ask. Grafana itself is not in Debian: of the dashboard the structure and every expression are checked."""
+import json
 import os
 import re
 import subprocess
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import harness
@@ -93,6 +97,132 @@ class Metrics(harness.TestCase):
         done = subprocess.run([os.path.join(folder, "promtool"), "check", "metrics"], input=text, capture_output=True, text=True,
                               timeout=60, check=False)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+
+DASHBOARD = json.loads(read("packaging", "grafana", "causeway.json"))
+RULES = os.path.join(harness.ROOT, "packaging", "prometheus", "causeway.rules.yml")
+# What has nothing to show while nothing goes wrong.
+MAY_BE_EMPTY = ("Sessions ended a second, by reason",)
+
+
+def panels():
+    return [p for p in DASHBOARD["panels"] if p["type"] != "row"]
+
+
+class Files(harness.TestCase):
+    def promtool(self, *args):
+        folder = tools()
+        if folder is None:
+            self.skipTest("prometheus is not there: run make deps")
+        done = subprocess.run([os.path.join(folder, "promtool"), *args], capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_rules(self):
+        self.assertIn("SUCCESS", self.promtool("check", "rules", RULES))
+        self.assertIn("SUCCESS", self.promtool("test", "rules", RULES.replace(".rules.yml", ".rules.test.yml")))
+
+    def test_example(self):
+        self.promtool("check", "config", os.path.join(os.path.dirname(RULES), "prometheus.example.yml"))
+
+    def test_alerts_are_explained(self):
+        names = re.findall(r"^ +- alert: (\w+)$", read("packaging", "prometheus", "causeway.rules.yml"), re.M)
+        self.assertGreater(len(names), 15)
+        guide = read("docs", "OPERATIONS.md")
+        self.assertEqual([n for n in names if f"### {n}\n" not in guide], [])
+        self.assertEqual(set(re.findall(r"^### (Causeway\w+)$", guide, re.M)) - set(names), set(), "these alerts are not there any more")
+
+    def test_dashboard(self):
+        """The structure that Grafana wants, and a data source that can be chosen."""
+        self.assertEqual({v["type"] for v in DASHBOARD["templating"]["list"]}, {"datasource", "query"})
+        ids = [p["id"] for p in DASHBOARD["panels"]]
+        self.assertEqual(len(ids), len(set(ids)))
+        taken = set()
+        for p in DASHBOARD["panels"]:
+            place = p["gridPos"]
+            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+            self.assertEqual(taken & cells, set(), p["title"])
+            self.assertLessEqual(place["x"] + place["w"], 24)
+            taken |= cells
+        self.assertGreater(len(panels()), 25)
+        for p in panels():
+            self.assertEqual(p["datasource"]["uid"], "${datasource}", p["title"])
+            self.assertTrue(p["title"] and p["description"] and p["fieldConfig"]["defaults"]["unit"], p)
+            self.assertTrue(p["targets"] and all(t["expr"] and t["refId"] for t in p["targets"]), p["title"])
+
+    def test_names(self):
+        """Dashboard and rules speak of metrics that there are."""
+        table = set(re.findall(r"^\| `([a-z0-9_]+)` \| (?:counter|gauge|histogram)", read("docs", "METRICS.md"), re.M))
+        text = read("packaging", "prometheus", "causeway.rules.yml") + json.dumps(DASHBOARD)
+        used = {re.sub(r"_(bucket|sum|count)$", "", n) for n in re.findall(r"\b((?:causeway|process)_[a-z_]+)\b(?=[{\[ \\)])", text)}
+        self.assertGreater(len(used), 50)
+        self.assertEqual(used - table, set())
+
+
+class Prometheus(harness.TestCase):
+    def setUp(self):
+        folder = tools()
+        if folder is None:
+            self.skipTest("prometheus is not there: run make deps")
+        self.gateway = busy_place(self)
+        port = harness.free_ports(1)[0]
+        config = self.gateway.file("prometheus.yml", f"""
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ["{RULES}"]
+scrape_configs:
+  - job_name: causeway
+    static_configs: [{{targets: ["{self.gateway.metrics}"]}}]
+""")
+        log = open(self.gateway.path("prometheus.log"), "w", encoding="utf-8")
+        self.addCleanup(log.close)
+        self.server = subprocess.Popen([os.path.join(folder, "prometheus"), "--config.file", config, "--log.level", "warn",
+                                        "--storage.tsdb.path", self.gateway.path("tsdb"), "--web.listen-address", f"127.0.0.1:{port}"],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.addCleanup(harness.end_process, self.server)
+        self.url = f"http://127.0.0.1:{port}/api/v1/"
+
+    def ask(self, what, **parameters):
+        """The data of an answer; None while the server is starting; a wrong expression is an error."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{what}?{urllib.parse.urlencode(parameters)}", timeout=30) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            if error.code == 503:
+                return None
+            raise AssertionError(f"{parameters}: {error.read().decode()}") from None
+        except urllib.error.URLError:
+            self.assertIsNone(self.server.poll(), "prometheus ended")
+            return None
+
+    def query(self, expression):
+        return (self.ask("query", query=expression) or {}).get("result")
+
+    def test_dashboard_and_rules(self):
+        harness.wait_for("scrapes", lambda: self.query("count_over_time(causeway_tunnels[1m]) > 3"))
+        for panel in panels():
+            for target in panel["targets"]:
+                expression = target["expr"].replace("$__rate_interval", "30s").replace("$instance", ".*")
+                found = self.query(expression)
+                self.assertIsNotNone(found, expression)
+                if panel["title"] not in MAY_BE_EMPTY:
+                    self.assertGreater(len(found), 0, f"{panel['title']}: {expression}")
+        for annotation in DASHBOARD["annotations"]["list"]:
+            self.assertIsNotNone(self.query(annotation["expr"].replace("$instance", ".*")))
+        for variable in DASHBOARD["templating"]["list"]:
+            if variable["type"] == "query":
+                self.assertIn("causeway_tunnels", variable["query"]["query"])
+
+        def rules():
+            found = [r for g in (self.ask("rules") or {}).get("groups", []) for r in g["rules"]]
+            return found if found and all(r["health"] != "unknown" for r in found) else None
+        evaluated = harness.wait_for("evaluated rules", rules)
+        self.assertGreater(len(evaluated), 15)
+        self.assertEqual([(r["name"], r.get("lastError")) for r in evaluated if r["health"] != "ok"], [])
+        self.assertEqual([r["name"] for r in evaluated if r["state"] != "inactive"], [], "alerts on a healthy gateway")
+        # A gateway that goes away is noticed.
+        self.gateway.stop()
+        harness.wait_for("the alert of a gateway that is down",
+                         lambda: [r for r in rules() or [] if r["name"] == "CausewayDown" and r["state"] != "inactive"])
 
 
 if __name__ == "__main__":
