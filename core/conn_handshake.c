@@ -49,6 +49,8 @@ static void established(struct conn *c)
 	c->spill = NULL;
 	c->spill_len = 0;
 	counter_add(&c->loop->n.handshakes_done, 1);
+	if (!c->client && tls_resumed(c->tls))
+		counter_add(&c->loop->n.handshakes_resumed, 1);
 	conn_opened(c);
 	conn_decrypt(c);
 	if (n > 0 && c->stage == CONN_OPEN && !c->eof) {

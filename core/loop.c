@@ -301,6 +301,7 @@ void loop_stats_read(const struct loop *l, struct loop_stats *out)
 		.conns_live = counter_read(&l->n.conns_live),
 		.accept_errors = counter_read(&l->n.accept_errors),
 		.handshakes_done = counter_read(&l->n.handshakes_done),
+		.handshakes_resumed = counter_read(&l->n.handshakes_resumed),
 		.handshakes_failed = counter_read(&l->n.handshakes_failed),
 		.handshakes_queued = counter_read(&l->n.handshakes_queued),
 		.bytes_in = counter_read(&l->n.bytes_in),

@@ -86,8 +86,8 @@ struct loop_stats {
 	uint64_t enters, completions, cq_overflows, no_buffers, doorbells,
 		submit_failures; /* see struct io_counters */
 	uint64_t fibers_started, fibers_refused;
-	uint64_t conns_opened, accept_errors, handshakes_done, handshakes_failed, bytes_in,
-		bytes_out;
+	uint64_t conns_opened, accept_errors, handshakes_done, handshakes_failed,
+		handshakes_resumed, bytes_in, bytes_out;
 	uint64_t send_memory_refused; /* blocks that send queues did not get */
 	/* present values */
 	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size;

@@ -340,6 +340,11 @@ void tls_info(const struct tls *t, struct tls_info *out)
 	out->peer_cert = t->peer != NULL;
 }
 
+bool tls_resumed(const struct tls *t)
+{
+	return t->established && wolfSSL_session_reused(t->ssl) != 0;
+}
+
 bool tls_peer_sha256(const struct tls *t, uint8_t out[32])
 {
 	if (!t->established || t->peer == NULL)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/buf.h"
+#include "core/tls_ticket.h"
 
 enum tls_profile {
 	TLS_MODERN, /* 1.2 (ECDHE and static RSA suites) and 1.3: AMT 12 and later, every API client */
@@ -32,7 +33,8 @@ struct tls_ctx_opts {
 	const char *
 		ciphers; /* replaces the profile's list (tests and the simulator); NULL the profile's own */
 	int min_version, max_version; /* 0x0301..0x0304, 0: the profile's own */
-	bool tickets; /* servers that ask for no client certificate; a resumed session would not have one */
+	/* Servers that ask for no client certificate (a resumed session would not have one); NULL: no tickets. A reference is taken. */
+	struct tls_tickets *tickets;
 };
 
 struct tls_ctx;
@@ -95,6 +97,9 @@ struct tls_info {
 	bool peer_cert;      /* the peer sent one (servers: and it chained) */
 };
 void tls_info(const struct tls *t, struct tls_info *out);
+
+/* tls_resumed: a ticket made the handshake short. */
+bool tls_resumed(const struct tls *t);
 
 /*
  * tls_peer_sha256: fingerprint of the peer's leaf certificate; false if it sent none. tls_peer_cn: its subject CN, "" if none;

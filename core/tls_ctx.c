@@ -113,10 +113,16 @@ static bool set_protocol(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, s
 	wolfSSL_CTX_SetIORecv(ctx->wolf, tls_on_recv);
 	wolfSSL_CTX_SetIOSend(ctx->wolf, tls_on_send);
 	/* a resumed session has no client certificate, so that tickets and client certificates exclude each other */
-	if (ctx->server && (!opts->tickets || opts->verify != TLS_VERIFY_NONE)) {
+	if (ctx->server && opts->tickets != NULL && opts->verify == TLS_VERIFY_NONE) {
+		ctx->tickets = tls_tickets_ref(opts->tickets);
+		(void)wolfSSL_CTX_set_TicketEncCb(ctx->wolf, tls_on_ticket);
+		(void)wolfSSL_CTX_set_TicketEncCtx(ctx->wolf, ctx);
+		(void)wolfSSL_CTX_set_TicketHint(ctx->wolf, TLS_TICKET_AGE_S);
+		(void)wolfSSL_CTX_set_timeout(ctx->wolf, TLS_TICKET_AGE_S);
+	} else if (ctx->server) {
 		(void)wolfSSL_CTX_NoTicketTLSv12(ctx->wolf);
-		(void)wolfSSL_CTX_no_ticket_TLSv13(
-			ctx->wolf); /* refuses below 1.3, where there is nothing to switch off */
+		/* refuses below 1.3, where there is nothing to switch off */
+		(void)wolfSSL_CTX_no_ticket_TLSv13(ctx->wolf);
 	}
 	return true;
 }
@@ -184,6 +190,7 @@ struct tls_ctx *tls_ctx_new(const struct tls_ctx_opts *opts, struct buf *why)
 	atomic_init(&ctx->refs, 1);
 	ctx->server = opts->server;
 	ctx->verify = opts->verify;
+	ctx->profile = (uint8_t)opts->profile;
 	if (opts->alpn != NULL && !str_copy(ctx->alpn, sizeof(ctx->alpn), opts->alpn)) {
 		buf_put_str(why, "the list of application protocols is too long");
 		tls_ctx_unref(ctx);
@@ -208,5 +215,6 @@ void tls_ctx_unref(struct tls_ctx *ctx)
 	if (ctx == NULL || atomic_fetch_sub_explicit(&ctx->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	wolfSSL_CTX_free(ctx->wolf);
+	tls_tickets_unref(ctx->tickets);
 	free(ctx);
 }

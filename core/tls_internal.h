@@ -46,6 +46,8 @@ struct tls_ctx {
 	atomic_uint refs;
 	bool server;
 	enum tls_verify verify;
+	uint8_t profile;             /* enum tls_profile */
+	struct tls_tickets *tickets; /* NULL: none */
 	int min_version, max_version;
 	char alpn[64]; /* "" none */
 };
@@ -70,6 +72,10 @@ int tls_on_verify(int ok, WOLFSSL_X509_STORE_CTX *store);
 /* The input and output callbacks of every session. In tls.c. */
 int tls_on_recv(WOLFSSL *ssl, char *out, int n, void *arg);
 int tls_on_send(WOLFSSL *ssl, char *data, int n, void *arg);
+
+/* Seals and opens tickets; arg is the struct tls_ctx. In tls_ticket.c. */
+int tls_on_ticket(WOLFSSL *ssl, unsigned char *name, unsigned char *iv, unsigned char *mac, int enc,
+                  unsigned char *text, int len, int *out_len, void *arg);
 
 /* tls_hello_feed: looks at ciphertext of the peer before the session is established. In tls_error.c. */
 void tls_hello_feed(struct tls_hello *h, bool server, struct span in);

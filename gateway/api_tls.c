@@ -27,10 +27,11 @@ static int certificate(const struct settings *s, const char *data_dir, struct bu
 	return err == 0 ? read_named("api.key", s->api.key, key, why) : err;
 }
 
-struct tls_ctx *api_tls_make(const struct settings *s, const char *data_dir, struct buf *why)
+struct tls_ctx *api_tls_make(const struct settings *s, const char *data_dir,
+                             struct tls_tickets *tickets, struct buf *why)
 {
 	struct tls_ctx_opts opts = {
-		.server = true, .profile = TLS_API, .alpn = "h2,http/1.1", .tickets = true};
+		.server = true, .profile = TLS_API, .alpn = "h2,http/1.1", .tickets = tickets};
 	struct tls_ctx *ctx = NULL;
 	struct buf cert, key, ca;
 	int err;

@@ -5,5 +5,6 @@
 #include "core/tls.h"
 #include "gateway/settings.h"
 
-/* api_tls_make: NULL with a sentence in why. Blocks on disk, and on key generation at first start. */
-struct tls_ctx *api_tls_make(const struct settings *s, const char *data_dir, struct buf *why);
+/* api_tls_make: tickets may be NULL. NULL with a sentence in why. Blocks on disk, and on key generation at first start. */
+struct tls_ctx *api_tls_make(const struct settings *s, const char *data_dir,
+                             struct tls_tickets *tickets, struct buf *why);

@@ -15,6 +15,7 @@
 #include "gateway/options.h"
 #include "gateway/runfile.h"
 #include "gateway/settings.h"
+#include "gateway/tickets.h"
 #include "gateway/workers.h"
 #include "mgmtapi/bootstrap.h"
 #include "mgmtapi/metrics_http.h"
@@ -53,6 +54,7 @@ struct daemon {
 	struct mgmtapi *front;
 	struct metrics_http *metrics;
 	struct tls_ctx *api_tls;
+	struct tls_tickets *tickets;
 	atomic_bool draining;
 	struct buf why;
 };
@@ -78,7 +80,7 @@ static int daemon_reload(void *arg, struct buf *why)
 	err = settings_load(d->options.config, &fresh, why);
 	if (err == 0) {
 		err = gateway_reload(d->gateway, &fresh, why);
-		tls = err == 0 ? api_tls_make(&fresh, d->options.data, why) : NULL;
+		tls = err == 0 ? api_tls_make(&fresh, d->options.data, d->tickets, why) : NULL;
 		if (tls != NULL) {
 			mgmtapi_set_tls(d->front, tls);
 			tls_ctx_unref(tls);
@@ -134,6 +136,11 @@ static int make_gateway(struct daemon *d)
 	struct gateway_opts opts = {
 		.store = d->store, .settings = &d->settings, .data_dir = d->options.data};
 
+	d->tickets = opts.tickets = tls_tickets_new();
+	if (d->tickets == NULL)
+		return complain(d, "out of memory");
+	(void)tickets_refresh(d->store, d->tickets);
+
 	d->workers = workers_new((unsigned)d->settings.workers,
 	                         (unsigned)d->settings.handshake_threads, &d->why);
 	if (d->workers == NULL)
@@ -166,7 +173,9 @@ static int make_api(struct daemon *d)
 	};
 
 	d->api = api_new(&api, &d->why);
-	d->api_tls = d->api != NULL ? api_tls_make(&d->settings, d->options.data, &d->why) : NULL;
+	d->api_tls = d->api != NULL
+	                     ? api_tls_make(&d->settings, d->options.data, d->tickets, &d->why)
+	                     : NULL;
 	if (d->api_tls == NULL)
 		return complain(d, "api");
 	front.loops = workers_loops(d->workers, &front.loops_len);
@@ -245,6 +254,7 @@ static void reload_by_signal(struct daemon *d)
 
 	buf_init(&why, WHY_MAX);
 	notify_state("RELOADING=1");
+	(void)tickets_refresh(d->store, d->tickets);
 	(void)daemon_reload(d, &why);
 	notify_state("READY=1");
 	buf_free(&why);
@@ -332,6 +342,7 @@ static void end(struct daemon *d)
 	if (d->api != NULL)
 		api_free(d->api);
 	gateway_free(d->gateway);
+	tls_tickets_unref(d->tickets);
 	if (d->store != NULL)
 		store_close(d->store);
 	workers_free(

@@ -38,17 +38,17 @@ static int load_certificate(const struct settings *s, const char *data_dir, stru
 	return err;
 }
 
-static int make_contexts(struct gateway_config *c, const struct settings *s, const char *data_dir,
-                         struct buf *why)
+static int make_contexts(struct gateway_config *c, const struct gateway *g,
+                         const struct settings *s, struct buf *why)
 {
 	struct buf cert, key, ca;
-	struct tls_ctx_opts opts = {.server = true};
+	struct tls_ctx_opts opts = {.server = true, .tickets = g->tickets};
 	int err;
 
 	buf_init(&cert, PKI_PEM_MAX);
 	buf_init(&key, PKI_PEM_MAX);
 	buf_init(&ca, PKI_PEM_MAX);
-	err = load_certificate(s, data_dir, &cert, &key, why);
+	err = load_certificate(s, g->data_dir, &cert, &key, why);
 	if (err == 0 && s->cira.client_ca[0] != '\0') {
 		err = file_read(s->cira.client_ca, &ca);
 		if (err != 0)
@@ -72,7 +72,8 @@ static int make_contexts(struct gateway_config *c, const struct settings *s, con
 	return err;
 }
 
-struct gateway_config *config_make(const struct settings *s, const char *data_dir, struct buf *why)
+struct gateway_config *config_make(const struct gateway *g, const struct settings *s,
+                                   struct buf *why)
 {
 	struct gateway_config *c = calloc(1, sizeof(*c));
 
@@ -86,7 +87,7 @@ struct gateway_config *config_make(const struct settings *s, const char *data_di
 	c->max_tunnels = (uint32_t)s->cira.max_tunnels;
 	c->max_handshakes = (uint32_t)s->cira.max_handshakes;
 	c->max_handshakes_source = MAX(c->max_handshakes / SOURCE_SHARE, (uint32_t)SOURCE_MIN);
-	if (make_contexts(c, s, data_dir, why) == 0)
+	if (make_contexts(c, g, s, why) == 0)
 		return c;
 	config_put(c);
 	return NULL;

@@ -48,6 +48,7 @@ struct gateway *gateway_new(const struct gateway_opts *opts, struct buf *why)
 	g->store = opts->store;
 	g->settings = opts->settings;
 	g->data_dir = opts->data_dir;
+	g->tickets = opts->tickets;
 	g->run_id = random_u64();
 	g->workers_len = opts->loops_len;
 	pthread_mutex_init(&g->config_lock, NULL);
@@ -62,7 +63,7 @@ struct gateway *gateway_new(const struct gateway_opts *opts, struct buf *why)
 	if (g->events != NULL && g->attempts != NULL)
 		g->registry = registry_new(opts->store, g->events, why);
 	if (g->registry != NULL)
-		g->config = config_make(opts->settings, opts->data_dir, why);
+		g->config = config_make(g, opts->settings, why);
 	if (g->config == NULL) {
 		gateway_free(g);
 		return NULL;
@@ -116,7 +117,7 @@ size_t gateway_cira_addrs(const struct gateway *g, struct addr *out, size_t max)
 
 int gateway_reload(struct gateway *g, const struct settings *settings, struct buf *why)
 {
-	struct gateway_config *c = config_make(settings, g->data_dir, why), *old;
+	struct gateway_config *c = config_make(g, settings, why), *old;
 
 	if (c == NULL)
 		return -ERR_INVALID;

@@ -26,6 +26,7 @@ struct gateway_opts {
 	const struct settings
 		*settings; /* borrowed until gateway_free; replaced by gateway_reload */
 	const char *data_dir;
+	struct tls_tickets *tickets; /* borrowed; NULL: no session tickets */
 };
 
 /* gateway_new: loads groups, devices and tokens into memory, makes certificates at first start. NULL with a sentence in why. */

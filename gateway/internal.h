@@ -106,6 +106,7 @@ struct gateway {
 	struct registry *registry;
 	struct attempts *attempts;
 	const char *data_dir;
+	struct tls_tickets *tickets; /* borrowed */
 	uint64_t run_id;
 	const struct settings *settings; /* of the start: what a listener is */
 	pthread_mutex_t config_lock;
@@ -179,7 +180,8 @@ void attempt_finish(struct tunnel *t);
 void attempt_refused(struct gateway *g, const struct addr *peer, const char *detail);
 
 /* config.c */
-struct gateway_config *config_make(const struct settings *s, const char *data_dir, struct buf *why);
+struct gateway_config *config_make(const struct gateway *g, const struct settings *s,
+                                   struct buf *why);
 struct gateway_config *config_get(struct gateway *g);
 void config_put(struct gateway_config *c);
 

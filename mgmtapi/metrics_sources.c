@@ -127,6 +127,8 @@ static const struct metric_field loop_fields[] = {
          LOOP(handshakes_done)},
 	{"causeway_tls_handshakes_total", "TLS handshakes on all ports.", "result=failed", true,
          LOOP(handshakes_failed)},
+	{"causeway_tls_resumed_total", "TLS handshakes of clients that a ticket made short.", NULL,
+         true, LOOP(handshakes_resumed)},
 	{"causeway_tls_steps_waiting", "Steps of TLS handshakes that wait for their turn.", NULL,
          false, LOOP(handshakes_queued)},
 	{"causeway_send_memory_bytes", "Memory of send queues.", NULL, false,
