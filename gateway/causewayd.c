@@ -11,11 +11,13 @@
 #include "core/uring_caps.h"
 #include "gateway/api_tls.h"
 #include "gateway/gateway.h"
+#include "gateway/limits.h"
 #include "gateway/notify.h"
 #include "gateway/options.h"
 #include "gateway/runfile.h"
 #include "gateway/settings.h"
 #include "gateway/tickets.h"
+#include "gateway/trim.h"
 #include "gateway/workers.h"
 #include "mgmtapi/bootstrap.h"
 #include "mgmtapi/metrics_http.h"
@@ -260,11 +262,12 @@ static void reload_by_signal(struct daemon *d)
 	buf_free(&why);
 }
 
-/* Until TERM or INT. Once a second: log budgets; a few times a day: certificates. */
+/* Until TERM or INT. Once a second: log budgets, memory after storms; a few times a day: certificates. */
 static void serve(struct daemon *d, const sigset_t *signals)
 {
 	const struct timespec second = {.tv_sec = 1};
 	uint64_t renewed = clock_mono_ms();
+	struct trim trim = {.calm = 0};
 
 	for (;;) {
 		int sig = sigtimedwait(signals, NULL, &second);
@@ -276,6 +279,7 @@ static void serve(struct daemon *d, const sigset_t *signals)
 			reload_by_signal(d);
 		}
 		log_tick();
+		trim_tick(&trim, gateway_tunnels(d->gateway));
 	}
 }
 
@@ -368,6 +372,7 @@ static int run(struct daemon *d)
 	int status;
 
 	block_signals(&signals);
+	limits_warn(&d->settings);
 	status = start(d);
 	if (status == 0)
 		status = announce(d);
@@ -413,6 +418,7 @@ static int check(struct daemon *d)
 	if (uring_probe(&caps, &d->why) == 0)
 		printf("kernel %u.%u: io_uring works%s\n", caps.kernel_major, caps.kernel_minor,
 		       caps.multishot ? "" : " (with what kernel 6.1 has)");
+	limits_print(&d->settings);
 	printf("configuration: %s\n", d->options.config != NULL ? d->options.config : "(defaults)");
 	return check_store(d);
 }
@@ -444,6 +450,7 @@ static int prepare(struct daemon *d)
 	if (settings_load(d->options.config, &d->settings, &d->why) != 0)
 		return complain(d, "configuration");
 	log_init((enum log_format)d->settings.log_format, (enum log_level)d->settings.log_level);
+	limits_raise();
 	if (uring_probe(&caps, &d->why) != 0)
 		return complain(d, "io_uring");
 	if (tls_global_init() != 0)

@@ -110,6 +110,18 @@ class Settings(harness.TestCase):
         self.assertEqual(place.stop(), 0)
         status, said = run("--config", place.path("causeway.yaml"), "--data", place.data, "--check")
         self.assertEqual(status, 0, said)
+        for name in ("nofile", "net.core.somaxconn", "memory"):
+            self.assertIn(f"limit: {name} ", said)
+
+    def test_low_limits_are_named_with_their_command(self):
+        place = self.place(cira="max_tunnels: 4000000")
+        config = place.file("causeway.yaml", place.config_text())
+        place.start()
+        self.assertRegex(place.log(), "event=limit_low limit=nofile .*LimitNOFILE=400")
+        self.assertEqual(place.stop(), 0)
+        status, said = run("--config", config, "--data", place.data, "--check")
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, "limit: nofile is too low: .*ulimit -n 400")
         self.assertRegex(said, "every record can be read")
 
     def test_port_in_use(self):

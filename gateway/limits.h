@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * limits.h: what the system allows this process, beside what the settings ask for: descriptors, the listening queue, memory.
+ * Looked at once, at start and by --check.
+ */
+#pragma once
+
+#include "core/buf.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct settings;
+
+/* Process memory and kernel memory of one held tunnel, rounded up from what docs/adr/0010 measured. */
+#define LIMITS_TUNNEL_SIZE 6144
+#define LIMITS_KERNEL_SIZE 10240
+#define LIMITS_BACKLOG     4096 /* what listeners ask for: core/conn.h */
+
+/* What the system says; UINT64_MAX: no limit, or it does not say. */
+struct limits {
+	uint64_t nofile;           /* soft, after it was raised to the hard one */
+	uint64_t somaxconn;        /* net.core.somaxconn */
+	uint64_t memory_available; /* octets: MemAvailable */
+	uint64_t memory_max; /* octets: of the control group, what it uses already taken off */
+};
+
+/* limits_raise: the soft limit of descriptors to the hard one. Before threads. Harmless if it fails. */
+void limits_raise(void);
+/* limits_read: from the kernel; root is put before /proc and /sys ("" in production, a folder in tests). */
+void limits_read(const char *root, struct limits *out);
+
+enum limit_what { LIMIT_NOFILE, LIMIT_BACKLOG, LIMIT_MEMORY, LIMITS_LEN };
+
+/* What is too low, in words. */
+struct limit_finding {
+	enum limit_what what;
+	uint64_t have, need;
+	char text[320]; /* for people: what will happen, and the command that raises it */
+};
+
+/* limits_check: findings for these settings into out; how many. Pure. */
+size_t limits_check(const struct limits *l, const struct settings *s,
+                    struct limit_finding out[LIMITS_LEN]);
+
+/* limits_warn: reads, checks and logs each finding as a warning "limit_low". limits_print: for --check, to stdout, all values. */
+void limits_warn(const struct settings *s);
+void limits_print(const struct settings *s);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * trim.c: the allocator keeps what is free between blocks that live, since it only gives back the end of its heaps by itself.
+ * Handshakes leave many such holes. Closing them takes the heaps' locks for milliseconds, hence not in the storm but after it.
+ */
+#include "gateway/trim.h"
+
+#include <malloc.h>
+
+bool trim_due(struct trim *t, size_t tunnels)
+{
+	size_t step = tunnels > t->last ? tunnels - t->last : t->last - tunnels;
+
+	t->last = tunnels;
+	t->moved += step;
+	t->calm = step > TRIM_CHANGE_MIN / 100 ? 0 : t->calm + 1;
+	if (t->moved < TRIM_CHANGE_MIN || t->calm < TRIM_CALM_S)
+		return false;
+	*t = (struct trim){.last = tunnels};
+	return true;
+}
+
+void trim_tick(struct trim *t, size_t tunnels)
+{
+	if (trim_due(t, tunnels))
+		(void)malloc_trim(0);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trim.h: gives memory back to the system after a storm of connects or of departures. Main thread. */
+#pragma once
+
+#include "core/base.h"
+
+/* When the number of tunnels has moved by TRIM_CHANGE_MIN since memory was last given back, and is calm. All zero at start. */
+#define TRIM_CHANGE_MIN 500
+#define TRIM_CALM_S     5
+
+struct trim {
+	size_t last;   /* tunnels a second ago */
+	unsigned calm; /* seconds without much movement */
+	size_t moved; /* tunnels that came and went since then, as far as a look every second shows */
+};
+
+/* trim_due: once a second with the number of tunnels; true: now is the time. Pure. */
+bool trim_due(struct trim *t, size_t tunnels);
+/* trim_tick: the same, and does it. */
+void trim_tick(struct trim *t, size_t tunnels);
