@@ -4,7 +4,19 @@
 
 #define READY_TIMEOUT_MS 60000
 
+/* While so many connections are on their way in, few facts are read: they can wait, an operator's call cannot. */
+#define READY_STORM_HANDSHAKES 32
+#define READY_RUNNING_STORM    2
+
 static void ready_next(struct worker *w);
+
+/* More again when the storm is over: each fiber that ends looks anew. */
+static unsigned ready_limit(struct worker *w)
+{
+	bool storm = atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES;
+
+	return storm ? READY_RUNNING_STORM : READY_RUNNING_MAX;
+}
 
 static void ready_fiber(void *arg)
 {
@@ -21,7 +33,7 @@ static void ready_fiber(void *arg)
 
 static void ready_next(struct worker *w)
 {
-	while (w->ready_head != NULL && w->ready_running < READY_RUNNING_MAX) {
+	while (w->ready_head != NULL && w->ready_running < ready_limit(w)) {
 		struct tunnel *t = w->ready_head;
 
 		w->ready_head = t->ready_next;
