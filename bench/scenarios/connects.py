@@ -28,7 +28,7 @@ def one_run(ctx, gateway, count, seed):
 
 
 def run(ctx):
-    count, runs = (1000, 2) if ctx.quick else (5000, 5)
+    count, runs = (1000, 2) if ctx.quick else (4000, 3)
     bare = ctx.tool("handshake", "--count", 200 if ctx.quick else 500, "--runs", 3 if ctx.quick else 7)
     server_s = [us / 1000 for us in bare["tls12_full"]["server_us"]]  # us each = s per 1,000 / 1,000
     client_us = bare["tls12_full"]["client_us"]
