@@ -67,12 +67,14 @@ def tunnels_limit():
 
 
 class Process:
-    """A child with its log; ended by pid."""
+    """A child with its log; ended by pid. It has a session of its own: where the kernel groups processes by session (autogroup), the gateway
+    and each load source then have a share of the processors as if they were on machines of their own."""
 
     def __init__(self, command, log, stdout=None, stdin=subprocess.DEVNULL):
         self.log_path = log
         with open(log, "ab") as out:
-            self.child = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=out, preexec_fn=raise_limits)
+            self.child = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=out,
+                                          start_new_session=True, preexec_fn=raise_limits)
         self.pid = self.child.pid
 
     def alive(self):
