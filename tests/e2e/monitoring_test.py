@@ -218,7 +218,8 @@ scrape_configs:
         evaluated = harness.wait_for("evaluated rules", rules)
         self.assertGreater(len(evaluated), 15)
         self.assertEqual([(r["name"], r.get("lastError")) for r in evaluated if r["health"] != "ok"], [])
-        self.assertEqual([r["name"] for r in evaluated if r["state"] != "inactive"], [], "alerts on a healthy gateway")
+        # On a busy machine something may be slow for a moment: that is pending, and no alert yet.
+        self.assertEqual([r["name"] for r in evaluated if r["state"] == "firing"], [], "alerts on a healthy gateway")
         # A gateway that goes away is noticed.
         self.gateway.stop()
         harness.wait_for("the alert of a gateway that is down",
