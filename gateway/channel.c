@@ -246,10 +246,17 @@ static int channel_wait(struct channel *c)
 	return err;
 }
 
-static size_t channel_take(struct channel *c, void *out, size_t n)
+struct span channel_peek(const struct channel *c)
 {
-	n = MIN(n, channel_readable(c));
-	memcpy(out, c->rx.data + c->rx_at, n);
+	return channel_readable(c) > 0 ? span_of(c->rx.data + c->rx_at, channel_readable(c))
+	                               : span_of(NULL, 0);
+}
+
+void channel_consume(struct channel *c, size_t n)
+{
+	ASSERT(n <= channel_readable(c));
+	if (n == 0)
+		return;
 	c->rx_at += n;
 	if (c->rx_at == c->rx.len) {
 		buf_free(&c->rx); /* an idle channel owns no buffer */
@@ -260,6 +267,15 @@ static size_t channel_take(struct channel *c, void *out, size_t n)
 	}
 	if (c->apf != NULL)
 		apf_channel_consumed(c->apf, n);
+}
+
+static size_t channel_take(struct channel *c, void *out, size_t n)
+{
+	struct span s = channel_peek(c);
+
+	n = MIN(n, s.len);
+	memcpy(out, s.ptr, n);
+	channel_consume(c, n);
 	return n;
 }
 

@@ -197,6 +197,9 @@ void channel_close(struct channel *c);
 bool channel_is_open(const struct channel *c);
 /* Non-blocking use by relays, same thread. channel_set_waiter: fiber_wake(f) whenever something may have become possible. */
 size_t channel_readable(const struct channel *c);
+/* channel_peek: what is readable, in place until the next wait or consume. channel_consume: n of it are done with; the device gets credit. */
+struct span channel_peek(const struct channel *c);
+void channel_consume(struct channel *c, size_t n);
 void channel_set_waiter(struct channel *c, struct fiber *f);
 /* channel_write_some: octets taken now (may be 0), or negative. */
 ssize_t channel_write_some(struct channel *c, struct span s) MUST_CHECK;

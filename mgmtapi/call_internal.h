@@ -17,7 +17,7 @@
 
 #define RPC_HEAD_MAX       8192    /* octets of request header values that are kept */
 #define RPC_MESSAGE_MAX    4194304 /* default limit of one message, both ways */
-#define RPC_SEND_QUEUE_MAX 262144  /* a handler waits while so much is queued */
+#define RPC_SEND_QUEUE_MAX 131072  /* a handler waits while so much is queued */
 #define RPC_BUFFERED_MAX \
 	268435456 /* default limit of requests held in memory, all calls of the server */
 #define RPC_CALLS_MAX       4096  /* default limit of calls under way, all connections */
@@ -25,7 +25,8 @@
 #define RPC_UPLOAD_MS       60000 /* a request must be complete by then */
 #define RPC_STATUS_INFO_MAX 8
 #define RPC_PATH_MAX        256
-#define RPC_IN_EXTRA        2097152 /* of a stream, beyond one message: the window and a frame */
+#define RPC_IN_EXTRA \
+	3145728 /* of a stream, beyond one message: the window, what was taken of it, a frame */
 
 /* What runs handlers; call_exec_fibers on a loop, something simpler in tests. */
 struct call_exec {
@@ -153,6 +154,7 @@ struct call {
 
 	/* request */
 	struct buf in;
+	size_t in_at;     /* octets at the front of `in` that were taken */
 	size_t scan_at;   /* first octet of `in` that belongs to no complete message */
 	size_t ready;     /* complete messages in front of scan_at */
 	size_t held;      /* octets that the transport has not been given credit for */

@@ -65,9 +65,14 @@ size_t dstream_take(struct dstream *d, enum dstream_way way, void *out, size_t n
 	return taken;
 }
 
-size_t dstream_room(struct dstream *d, enum dstream_way way)
+struct span dstream_peek(struct dstream *d, enum dstream_way way)
 {
-	return relay_reserve(d->relay, writer(way)).len;
+	return relay_peek(d->relay, reader(way));
+}
+
+void dstream_consume(struct dstream *d, enum dstream_way way, size_t n)
+{
+	relay_consume(d->relay, reader(way), n);
 }
 
 size_t dstream_held(struct dstream *d, enum dstream_way way)

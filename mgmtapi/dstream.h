@@ -35,7 +35,9 @@ void *dstream_user(const struct dstream *r);
 /* Both sides: dstream_put: octets taken (less than s.len: full). dstream_take: octets given (0: empty). Each wakes the other side. */
 size_t dstream_put(struct dstream *r, enum dstream_way way, struct span s);
 size_t dstream_take(struct dstream *r, enum dstream_way way, void *out, size_t n);
-size_t dstream_room(struct dstream *r, enum dstream_way way);
+/* dstream_peek: what can be taken, or its first part, in place until dstream_consume says how much of it is done with. */
+struct span dstream_peek(struct dstream *r, enum dstream_way way);
+void dstream_consume(struct dstream *r, enum dstream_way way, size_t n);
 size_t dstream_held(struct dstream *r, enum dstream_way way);
 
 /* Device's side. dstream_device_here: from now on the calling fiber is woken. dstream_device_gone: no longer; before fn returns. */

@@ -35,6 +35,8 @@ struct front_worker {
 	struct list conns;
 	struct timer timer;
 	struct task start, drain, stop;
+	struct buf
+		out; /* what is being written, empty in between; kept, for every connection fills it again */
 	atomic_uint conns_len;
 	bool draining, stopped;
 };

@@ -17,7 +17,7 @@
 #define SHUTDOWN_MS 1000 /* between the notice and the final GOAWAY: more than a round trip */
 #define AGE_JITTER \
 	8 /* ages differ by up to an eighth, so that clients do not come back all at once */
-#define OUT_COMPACT 65536
+#define FRAME_HEAD 9 /* octets */
 
 struct h2_stream {
 	struct http_stream base; /* first */
@@ -43,6 +43,7 @@ struct h2 {
 	size_t streams_len;
 	uint64_t now_ms, born_ms, age_ms, heard_ms, ping_ms, pings_ms, idle_ms, drain_ms;
 	unsigned pings;
+	struct buf *output; /* inside h2_output */
 	bool ping_out, draining, drained;
 };
 
@@ -83,6 +84,42 @@ static int submit_trailers(struct h2_stream *s)
 	return nghttp2_submit_trailer(s->h->session, s->id, nv, s->trailers_len);
 }
 
+/* Drops what was sent from the front of the queue; what is left moves down only if that is the smaller part. */
+static void body_sent(struct h2_stream *s, size_t n)
+{
+	s->out_at += n;
+	if (s->out_at == s->out.len) {
+		buf_free(&s->out);
+		s->out_at = 0;
+	} else if (s->out_at > s->out.len / 2) {
+		buf_consume(&s->out, s->out_at);
+		s->out_at = 0;
+	}
+	if (s->blocked && s->out.len - s->out_at < RPC_SEND_QUEUE_MAX / 2) {
+		s->blocked = false;
+		if (s->base.call != NULL)
+			rpc_writable(s->base.call);
+	}
+}
+
+/* A DATA frame goes from the stream's queue to the output without a stop in nghttp2's buffer. */
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+                        size_t n, nghttp2_data_source *source, void *user)
+{
+	struct h2_stream *s = source->ptr;
+	struct h2 *h = user;
+
+	(void)session;
+	(void)frame;
+	if (h->output->len >= H2_OUTPUT_MAX)
+		return NGHTTP2_ERR_WOULDBLOCK; /* asked again in the next h2_output */
+	buf_put(h->output, head, FRAME_HEAD);
+	buf_put(h->output, s->out.data + s->out_at, n);
+	body_sent(s, n);
+	return 0;
+}
+
+/* How much the next frame takes; on_send_data moves it. */
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t len,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -92,23 +129,11 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
 
 	(void)session;
 	(void)id;
+	(void)to;
 	(void)user;
 	if (n > 0)
-		memcpy(to, s->out.data + s->out_at, n);
-	s->out_at += n;
-	if (s->out_at == s->out.len) {
-		buf_free(&s->out);
-		s->out_at = 0;
-	} else if (s->out_at >= OUT_COMPACT) {
-		buf_consume(&s->out, s->out_at);
-		s->out_at = 0;
-	}
+		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	left -= n;
-	if (s->blocked && left < RPC_SEND_QUEUE_MAX / 2) {
-		s->blocked = false;
-		if (s->base.call != NULL)
-			rpc_writable(s->base.call);
-	}
 	if (left == 0 && s->out_end) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 		if (s->trailers_len > 0) {
@@ -401,6 +426,7 @@ static int make_session(struct h2 *h)
 		nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 		nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 		nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+		nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
 		nghttp2_option_set_no_auto_window_update(option, 1);
 		nghttp2_option_set_no_closed_streams(option, 1);
 		nghttp2_option_set_stream_reset_rate_limit(option, H2_RESET_BURST, H2_RESET_RATE);
@@ -465,6 +491,7 @@ int h2_input(struct h2 *h, struct span data, uint64_t now_ms)
 int h2_output(struct h2 *h, struct buf *out, uint64_t now_ms)
 {
 	h->now_ms = now_ms;
+	h->output = out;
 	while (out->len < H2_OUTPUT_MAX) {
 		const uint8_t *data;
 		ssize_t n = nghttp2_session_mem_send(h->session, &data);

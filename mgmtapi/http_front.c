@@ -46,20 +46,19 @@ static void close_conn(struct front_conn *f, uint32_t flush_ms)
 /* Some output; false: nothing more now. */
 static bool pump_once(struct front_conn *f)
 {
-	struct buf out;
+	struct buf *out = &f->worker->out;
 	uint64_t now_ms = loop_now_ms(f->worker->loop);
 	bool more;
 	int err;
 
-	buf_init(&out, 2 * H2_OUTPUT_MAX + RPC_HEAD_MAX);
+	buf_clear(out);
 	if (f->h2 != NULL)
-		err = h2_output(f->h2, &out, now_ms);
+		err = h2_output(f->h2, out, now_ms);
 	else
-		err = h1_output(f->h1, &out, now_ms);
-	if (out.len > 0 && conn_write(f->conn, buf_span(&out)) != 0)
+		err = h1_output(f->h1, out, now_ms);
+	if (out->len > 0 && conn_write(f->conn, buf_span(out)) != 0)
 		err = -ERR_CLOSED;
-	more = out.len > 0 && err == 0;
-	buf_free(&out);
+	more = out->len > 0 && err == 0;
 	if (err != 0)
 		close_conn(f, FRONT_FLUSH_MS);
 	return more;

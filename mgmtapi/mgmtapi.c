@@ -157,6 +157,7 @@ static int add_workers(struct mgmtapi *m, const struct mgmtapi_opts *opts)
 	for (size_t i = 0; i < m->workers_len; i++) {
 		struct front_worker *w = &m->workers[i];
 
+		buf_init(&w->out, 2 * H2_OUTPUT_MAX + RPC_HEAD_MAX);
 		w->api = m;
 		w->loop = opts->loops[i];
 		w->timer.fire = tick;
@@ -327,6 +328,8 @@ void mgmtapi_free(struct mgmtapi *m)
 	if (m->tls != NULL)
 		tls_ctx_unref(m->tls);
 	dispatch_free(m->env.dispatch);
+	for (size_t i = 0; i < m->workers_len; i++)
+		buf_free_secret(&m->workers[i].out);
 	free(m->workers);
 	free(m->services);
 	free(m);

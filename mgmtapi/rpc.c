@@ -43,7 +43,7 @@ static void arena_pb_free(void *arena, void *p)
 /* Brings env->buffered in line with what the call holds. */
 static void account(struct call *c)
 {
-	size_t held = c->in.len;
+	size_t held = c->in.len - c->in_at;
 
 	if (held > c->accounted)
 		atomic_fetch_add_explicit(&c->env->buffered, held - c->accounted,
@@ -57,6 +57,7 @@ static void account(struct call *c)
 static void free_call(struct call *c)
 {
 	buf_free_secret(&c->in);
+	c->in_at = 0;
 	account(c);
 	atomic_fetch_sub_explicit(&c->env->calls, 1, memory_order_relaxed);
 	buf_free_secret(&c->response);
@@ -104,7 +105,7 @@ static void drop_input(struct call *c)
 		c->hs->ops->consume(c->hs, c->held);
 	c->held = 0;
 	c->ready = 0;
-	c->scan_at = 0;
+	c->scan_at = c->in_at = 0;
 	buf_free_secret(&c->in);
 	account(c);
 }
@@ -223,7 +224,7 @@ static void start_handler(struct call *c)
 /* Enveloped: what stands at the front of `in`. */
 static struct span front_message(const struct call *c, uint8_t *flags)
 {
-	struct cur cur = cur_of(buf_span(&c->in));
+	struct cur cur = cur_of(span_of(c->in.data + c->in_at, c->in.len - c->in_at));
 	uint32_t len;
 
 	*flags = cur_u8(&cur);
@@ -285,8 +286,14 @@ ProtobufCMessage *rpc_take_message(struct call *c)
 
 	if (m == NULL)
 		c->in_bad = true;
-	buf_consume(&c->in, n);
-	c->scan_at -= n;
+	c->in_at += n;
+	if (c->in_at >
+	    c->in.len /
+	            2) { /* what is left is the smaller part, so that an octet moves once at most */
+		buf_consume(&c->in, c->in_at);
+		c->scan_at -= c->in_at;
+		c->in_at = 0;
+	}
 	c->ready--;
 	account(c);
 	/* Without another complete message all that is held is the start of the next one: the client has to be able to send its rest. */

@@ -15,7 +15,7 @@
 
 #define OPEN_MS          30000 /* a channel that does not open by then fails */
 #define STREAM_MAX_MS    (24u * 3600 * 1000)
-#define PIECE            16384 /* octets of one message to the client, and of one read */
+#define PIECE            16384 /* octets of one message to the client */
 #define CONSOLE_WINDOW   262144
 #define STILL_ALLOWED_MS 2000 /* how often a revoked token is noticed */
 
@@ -132,42 +132,28 @@ static int disconnect_tunnel(struct call *c, const ProtobufCMessage *request)
 struct stream {
 	uint16_t port;
 	struct addr origin;
-	uint8_t piece[PIECE]; /* the worker's */
-	uint8_t out[PIECE];   /* what the channel has not taken yet */
-	size_t out_at, out_len;
 };
 
 /* From the client to the device. True: something moved. Negative in *err: the channel is over. */
-static bool to_device(struct dstream *r, struct stream *s, struct channel *ch, int *err)
+static bool to_device(struct dstream *r, struct channel *ch, int *err)
 {
-	ssize_t n;
+	struct span s = dstream_peek(r, DSTREAM_TO_DEVICE);
+	ssize_t n = s.len > 0 ? channel_write_some(ch, s) : 0;
 
-	if (s->out_at == s->out_len) {
-		s->out_at = 0;
-		s->out_len = dstream_take(r, DSTREAM_TO_DEVICE, s->out, sizeof(s->out));
-	}
-	if (s->out_at == s->out_len)
-		return false;
-	n = channel_write_some(ch, span_of(s->out + s->out_at, s->out_len - s->out_at));
 	if (n < 0)
 		*err = (int)n;
 	else
-		s->out_at += (size_t)n;
+		dstream_consume(r, DSTREAM_TO_DEVICE, (size_t)n);
 	return n > 0;
 }
 
 /* From the device to the client, as much as the relay has room for: reading gives the device its window back. */
-static bool to_client(struct dstream *r, struct stream *s, struct channel *ch, int *err)
+static bool to_client(struct dstream *r, struct channel *ch)
 {
-	size_t room = MIN(dstream_room(r, DSTREAM_TO_CLIENT), sizeof(s->piece));
-	ssize_t n;
+	size_t n = dstream_put(r, DSTREAM_TO_CLIENT, channel_peek(ch));
 
-	if (room == 0 || channel_readable(ch) == 0)
-		return false;
-	n = channel_read(ch, s->piece, room);
-	if (n < 0)
-		*err = (int)n;
-	return n > 0 && dstream_put(r, DSTREAM_TO_CLIENT, span_of(s->piece, (size_t)n)) > 0;
+	channel_consume(ch, n);
+	return n > 0;
 }
 
 /* The device closed: 0 when all of it is with the client. Otherwise the error of the tunnel. */
@@ -180,19 +166,18 @@ static int channel_over(struct channel *ch)
 	return n < 0 ? (int)n : 0;
 }
 
-static int move(struct dstream *r, struct stream *s, struct channel *ch)
+static int move(struct dstream *r, struct channel *ch)
 {
 	int err = 0;
 
 	while (err == 0) {
-		bool out = to_device(r, s, ch, &err), in = to_client(r, s, ch, &err);
+		bool out = to_device(r, ch, &err), in = to_client(r, ch);
 
 		if (dstream_client_left(r))
 			return -ERR_CANCELLED;
 		if (!channel_is_open(ch) && channel_readable(ch) == 0)
 			return channel_over(ch);
-		if (s->out_at == s->out_len && dstream_client_ended(r) &&
-		    dstream_held(r, DSTREAM_TO_DEVICE) == 0)
+		if (dstream_client_ended(r) && dstream_held(r, DSTREAM_TO_DEVICE) == 0)
 			return 0;
 		if (!channel_is_open(ch))
 			err = 0; /* writing failed, but there is something left to read */
@@ -220,7 +205,7 @@ static int tunnel_there(struct tunnel *t, struct device_op *op)
 	dstream_device_here(r);
 	channel_set_waiter(ch, fiber_current());
 	dstream_opened(r);
-	err = move(r, s, ch);
+	err = move(r, ch);
 	dstream_device_gone(r);
 	channel_close(ch);
 	return err;
@@ -233,22 +218,25 @@ struct client {
 	struct dstream *r;
 	struct span pending; /* of the present message; valid until the next call_recv */
 	bool in_ended;
-	uint8_t *piece;
 	uint64_t look_ms; /* when the token is looked at again */
 };
 
 static int send_piece(struct client *cl, bool *moved)
 {
 	Causeway__V1__OpenTunnelResponse out = CAUSEWAY__V1__OPEN_TUNNEL_RESPONSE__INIT;
-	size_t n = call_send_ready(cl->c) ? dstream_take(cl->r, DSTREAM_TO_CLIENT, cl->piece, PIECE)
-	                                  : 0;
+	struct span s =
+		call_send_ready(cl->c) ? dstream_peek(cl->r, DSTREAM_TO_CLIENT) : span_of(NULL, 0);
+	size_t n = MIN(s.len, (size_t)PIECE);
+	int err;
 
 	if (n == 0)
 		return 0;
 	*moved = true;
 	out.message_case = CAUSEWAY__V1__OPEN_TUNNEL_RESPONSE__MESSAGE_DATA;
-	out.data = (ProtobufCBinaryData){.len = n, .data = cl->piece};
-	return call_send(cl->c, &out.base);
+	out.data = (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)s.ptr};
+	err = call_send(cl->c, &out.base); /* does not wait: it was ready */
+	dstream_consume(cl->r, DSTREAM_TO_CLIENT, n);
+	return err;
 }
 
 static int take_message(struct client *cl)
@@ -353,12 +341,11 @@ static int run_stream(struct mutation *m, const struct device_key *key, uint16_t
 	const struct device_op *op;
 	int err, result = 0;
 
-	cl.piece = call_alloc(m->call, PIECE);
 	if (s != NULL) {
 		s->port = port;
 		s->origin = *call_peer(m->call);
 		opts.user = s;
-		cl.r = cl.piece != NULL ? dstream_start(&opts) : NULL;
+		cl.r = dstream_start(&opts);
 	}
 	if (cl.r == NULL) {
 		free(s);
