@@ -12,6 +12,7 @@
 
 #define WINDOW_DEFAULT 65536
 #define WINDOW_MAX     (1024 * 1024)
+#define WINDOW_MOST    (4 * 1024 * 1024)
 
 static void channel_wake(struct channel *c)
 {
@@ -91,7 +92,7 @@ static const struct apf_channel_ops channel_ops = {
 
 /* ---- opening ---- */
 
-static struct channel *channel_new(struct tunnel *t, uint32_t window)
+static struct channel *channel_new(struct tunnel *t, uint32_t window_most)
 {
 	struct channel *c = calloc(1, sizeof(*c));
 
@@ -99,7 +100,7 @@ static struct channel *channel_new(struct tunnel *t, uint32_t window)
 		return NULL;
 	c->t = tunnel_ref(t);
 	/* Twice the window: what is read but not yet dropped from the front stays in place. */
-	buf_init(&c->rx, (size_t)window * 2);
+	buf_init(&c->rx, (size_t)window_most * 2);
 	c->next = t->channels;
 	c->prev = &t->channels;
 	if (c->next != NULL)
@@ -133,6 +134,7 @@ static int channel_send_open(struct channel *c, const struct channel_opts *opts,
 		.port = opts->port,
 		.originator_port = opts->origin.len > 0 ? addr_port(&opts->origin) : 0,
 		.window = window,
+		.window_most = MIN(opts->window_most, (uint32_t)WINDOW_MOST),
 	};
 	int err;
 
@@ -192,7 +194,7 @@ int channel_open(struct tunnel *t, const struct channel_opts *opts, struct chann
 		gw_count(GW_CHANNELS_REFUSED_FULL);
 		return -ERR_FULL;
 	}
-	c = channel_new(t, window);
+	c = channel_new(t, MAX(window, MIN(opts->window_most, (uint32_t)WINDOW_MOST)));
 	if (c == NULL)
 		return -ERR_NOMEM;
 	t->openers++;

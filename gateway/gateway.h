@@ -179,6 +179,8 @@ unsigned gateway_amt_refusals(struct gateway *g, const struct device_key *key);
 struct channel_opts {
 	uint16_t port;
 	uint32_t window; /* what the device may send ahead; 0: 65536 (WSMAN); consoles use 262144 */
+	uint32_t
+		window_most; /* what that may grow to on a long path (4 MiB a tunnel in all); 0: it does not grow */
 	struct addr origin; /* the client's address for the OPEN message; len 0: none */
 };
 /*

@@ -17,7 +17,8 @@
 #define STREAM_MAX_MS    (24u * 3600 * 1000)
 #define PIECE            16384 /* octets of one message to the client */
 #define CONSOLE_WINDOW   262144
-#define STILL_ALLOWED_MS 2000 /* how often a revoked token is noticed */
+#define CONSOLE_MOST     (4u << 20) /* on a path of 200 ms: 20 MB/s */
+#define STILL_ALLOWED_MS 2000       /* how often a revoked token is noticed */
 
 /* ---- list ---- */
 
@@ -191,8 +192,10 @@ static int tunnel_there(struct tunnel *t, struct device_op *op)
 {
 	struct dstream *r = op->arg;
 	struct stream *s = dstream_user(r);
-	const struct channel_opts opts = {
-		.port = s->port, .window = CONSOLE_WINDOW, .origin = s->origin};
+	const struct channel_opts opts = {.port = s->port,
+	                                  .window = CONSOLE_WINDOW,
+	                                  .window_most = CONSOLE_MOST,
+	                                  .origin = s->origin};
 	uint64_t before = fiber_deadline_ms();
 	struct channel *ch;
 	int err;

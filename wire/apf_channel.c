@@ -12,6 +12,7 @@
 
 #define ENOUGH_CREDIT  1024u
 #define ORIGINATOR_MAX 255u
+#define GROW_RTT_MS    5u /* round trips below never make a window grow: scheduling looks like them */
 
 static struct apf_channel *find(const struct apf_session *s, uint32_t id)
 {
@@ -29,6 +30,7 @@ static void channel_free(struct apf_channel *ch)
 	while (*at != ch)
 		at = &(*at)->next;
 	*at = ch->next;
+	ch->session->grown -= ch->window - ch->window_first;
 	free(ch);
 }
 
@@ -39,6 +41,11 @@ unsigned apf_channel_count(const struct apf_session *s)
 	for (const struct apf_channel *ch = s->channels; ch != NULL; ch = ch->next)
 		n++;
 	return n;
+}
+
+uint32_t apf_channel_window(const struct apf_channel *ch)
+{
+	return ch->window;
 }
 
 uint32_t apf_channel_id(const struct apf_channel *ch)
@@ -135,7 +142,9 @@ static struct apf_channel *channel_new(struct apf_session *s, const struct apf_c
 	ch->ops = args->ops;
 	ch->ctx = args->ctx;
 	ch->window = args->window != 0 ? args->window : s->limits->window;
+	ch->window_first = ch->window;
 	ch->granted = ch->window;
+	ch->window_most = args->window_most;
 	ch->id = new_id(s);
 	ch->state = APF_CHANNEL_OPENING;
 	ch->timer_ms = now_ms + s->limits->open_answer_ms;
@@ -224,6 +233,27 @@ size_t apf_channel_send(struct apf_channel *ch, struct span octets, uint64_t now
 	return n;
 }
 
+/*
+ * By how much the window grows now. The clock is that of the last input: who keeps up consumes then. What is consumed of half a window
+ * later than a round trip after the last half was not held back by the window but by the device or the path's rate.
+ */
+static uint32_t window_growth(struct apf_channel *ch)
+{
+	struct apf_session *s = ch->session;
+	bool fast = s->received_ms - ch->adjusted_ms <= ch->rtt_ms;
+	uint32_t room = s->limits->grown_max - MIN(s->grown, s->limits->grown_max), n;
+
+	ch->adjusted_ms = s->received_ms;
+	if (!fast || ch->rtt_ms < GROW_RTT_MS || ch->window_most <= ch->window ||
+	    ch->unconsumed > ch->window / 2)
+		return 0;
+	n = MIN(ch->window, ch->window_most - ch->window);
+	n = MIN(n, room);
+	ch->window += n;
+	s->grown += n;
+	return n;
+}
+
 void apf_channel_consumed(struct apf_channel *ch, size_t n)
 {
 	uint32_t worth = MAX(ch->window / 2, 1u);
@@ -233,6 +263,7 @@ void apf_channel_consumed(struct apf_channel *ch, size_t n)
 	ch->drained += n;
 	if (ch->state != APF_CHANNEL_OPEN_STATE || ch->drained < worth)
 		return;
+	ch->drained += window_growth(ch);
 	apf_send(ch->session, &(struct apf_msg){.type = APF_CHANNEL_ADJUST,
 	                                        .channel = {ch->peer, (uint32_t)ch->drained}});
 	ch->granted += (int64_t)ch->drained;
@@ -304,6 +335,9 @@ static int on_confirm(struct apf_session *s, const struct apf_msg *m, uint64_t n
 	ch = find(s, m->confirm.recipient); /* callbacks may have closed the session */
 	if (ch == NULL)
 		return 0;
+	if (ch->state == APF_CHANNEL_OPENING)
+		ch->rtt_ms = (uint32_t)(now_ms + s->limits->open_answer_ms - ch->timer_ms);
+	ch->adjusted_ms = now_ms;
 	ch->peer = m->confirm.sender;
 	ch->credit = window;
 	ch->enough = MAX(MIN(window / 2, ENOUGH_CREDIT), 1u);

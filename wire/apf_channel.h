@@ -46,6 +46,8 @@ struct apf_channel_args {
 	struct span originator; /* address of the console as text, at most 255 octets */
 	uint16_t originator_port;
 	uint32_t window; /* octets we can hold for the channel; 0: limits->window */
+	uint32_t
+		window_most; /* what it may grow to on a long path, within limits->grown_max; less than window: it does not grow */
 };
 
 /*
@@ -62,12 +64,17 @@ int apf_channel_open(struct apf_session *s, const struct apf_channel_args *args,
  */
 size_t apf_channel_send(struct apf_channel *ch, struct span octets, uint64_t now_ms) MUST_CHECK;
 
-/* apf_channel_consumed(ch, n): n more octets of what data delivered have left us; returns credit to the device. */
+/*
+ * apf_channel_consumed(ch, n): n more octets of what data delivered have left us; returns credit to the device. When the device
+ * used up half a window within a round trip and we kept up with it, the path is longer than the window: it is doubled.
+ */
 void apf_channel_consumed(struct apf_channel *ch, size_t n);
 
 /* apf_channel_close(ch, now_ms): the opener lets go in any state. No callback follows; the session does the rest. */
 void apf_channel_close(struct apf_channel *ch, uint64_t now_ms);
 
+/* apf_channel_window(ch): octets that the device may have on the way at once, now. */
+uint32_t apf_channel_window(const struct apf_channel *ch);
 uint32_t apf_channel_id(const struct apf_channel *ch);
 /* apf_channel_credit(ch): octets that may be sent now. */
 uint32_t apf_channel_credit(const struct apf_channel *ch);

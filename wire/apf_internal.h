@@ -36,13 +36,16 @@ struct apf_channel {
 		timer_ms; /* OPENING, ZOMBIE, CLOSE_SENT: answer due; OPEN: end of the silly-window wait */
 	int64_t granted; /* octets the device may still send; negative only on agent tunnels */
 	uint64_t unconsumed;
-	uint64_t drained; /* consumed, not yet granted again */
-	uint32_t id;      /* A, ours */
-	uint32_t peer;    /* B, the device's; meaningless before OPEN */
-	uint32_t window;  /* W, ours */
-	uint32_t credit;  /* what we may send */
-	uint32_t enough;  /* credit worth sending when more is wanted: min(V/2, 1024), at least 1 */
-	uint32_t wanted;  /* octets that the last send left behind */
+	uint64_t drained;                   /* consumed, not yet granted again */
+	uint32_t id;                        /* A, ours */
+	uint32_t peer;                      /* B, the device's; meaningless before OPEN */
+	uint32_t window;                    /* W, ours */
+	uint32_t window_first, window_most; /* what W began with and may grow to */
+	uint32_t rtt_ms;                    /* from CHANNEL_OPEN to its answer */
+	uint64_t adjusted_ms;               /* when W/2 was given back last */
+	uint32_t credit;                    /* what we may send */
+	uint32_t enough; /* credit worth sending when more is wanted: min(V/2, 1024), at least 1 */
+	uint32_t wanted; /* octets that the last send left behind */
 	uint8_t state;
 	bool flush; /* the silly-window wait is over: any credit will do */
 	bool stuck; /* the device owes an answer and its time is over */

@@ -119,6 +119,7 @@ struct apf_limits {
 	uint32_t json_bad_max;
 	uint32_t window;     /* granted to a channel that asks for no size */
 	uint32_t window_max; /* most that a channel may ask for */
+	uint32_t grown_max;  /* octets that the windows of all channels may grow by together */
 	uint32_t chunk_max;  /* most octets in one DATA */
 	uint32_t channels_max;
 	bool agent_mode; /* MeshCentral agents: JSON_CONTROL, loose windows, never message 210 */
@@ -194,6 +195,7 @@ struct apf_session {
 	uint32_t need;      /* octets that the message in `in` needs at least */
 	uint32_t body_left; /* octets of DATA or JSON_CONTROL still to come */
 	uint32_t body_id;   /* the channel they are for */
+	uint32_t grown;     /* octets that windows have grown by; at most limits->grown_max */
 	uint32_t next_id;
 	uint32_t preauth; /* octets received before authentication */
 	uint32_t interval_s;

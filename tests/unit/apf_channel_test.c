@@ -310,6 +310,50 @@ static void test_window_is_returned_as_it_is_consumed(void **state)
 	assert_int_equal(c.end, APF_CHANNEL_OVERRUN);
 }
 
+/* Opens with a window of 1000 that may grow; the device's answer takes rtt_ms. */
+static void open_growing(uint64_t rtt_ms, uint32_t most)
+{
+	c.window_most = most;
+	rig_open(&r, &c, 1000);
+	r.now += rtt_ms;
+	rig_confirm(&r, &c, 7, 4096);
+}
+
+/* Half a window of data after ms, consumed at once. */
+static void half_window(uint32_t n, uint64_t ms)
+{
+	r.now += ms;
+	rig_data(&r, 1, n);
+	apf_channel_consumed(c.ch, n);
+}
+
+static void test_window_grows_with_the_path(void **state)
+{
+	(void)state;
+	open_growing(200, 3500);
+	half_window(500, 100);
+	assert_int_equal(apf_channel_window(c.ch), 2000);
+	half_window(1000, 201); /* slower than the window allows: the device has no more */
+	assert_int_equal(apf_channel_window(c.ch), 2000);
+	half_window(1000, 200);
+	assert_int_equal(apf_channel_window(c.ch), 3500); /* its most */
+	half_window(1750, 100);
+	assert_int_equal(apf_channel_window(c.ch), 3500);
+	buf_clear(&r.out);
+	rig_data(&r, 1, 3500); /* all of it was granted, and not one octet more */
+	assert_int_equal(c.closed, 0);
+	rig_data(&r, 1, 1);
+	assert_int_equal(c.end, APF_CHANNEL_OVERRUN);
+}
+
+static void test_window_stays_on_a_short_path(void **state)
+{
+	(void)state;
+	open_growing(4, 1 << 20);
+	half_window(500, 0);
+	assert_int_equal(apf_channel_window(c.ch), 1000);
+}
+
 static void test_smallest_window(void **state)
 {
 	(void)state;
@@ -532,6 +576,8 @@ int main(void)
 		TEST(test_device_closes),
 		TEST(test_both_close),
 		TEST(test_window_is_returned_as_it_is_consumed),
+		TEST(test_window_grows_with_the_path),
+		TEST(test_window_stays_on_a_short_path),
 		TEST(test_smallest_window),
 		TEST(test_sending_keeps_to_the_credit_and_the_chunk),
 		TEST(test_silly_window),

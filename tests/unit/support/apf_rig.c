@@ -418,6 +418,7 @@ void rig_open(struct rig *r, struct rig_channel *c, uint32_t window)
 		.originator = span_str("1.2.3.4"),
 		.originator_port = 1024,
 		.window = window,
+		.window_most = c->window_most,
 	};
 	struct buf keep = r->out;
 

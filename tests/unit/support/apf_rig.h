@@ -34,7 +34,8 @@ struct rig_channel {
 	uint32_t reason;
 	enum apf_channel_end end;
 	struct buf in;
-	bool consume; /* report what arrives at once */
+	uint32_t window_most; /* for rig_open */
+	bool consume;         /* report what arrives at once */
 	bool close_on_data;
 	bool close_on_open;
 	bool disconnect_on_data;
