@@ -10,14 +10,15 @@
 
 static const uint16_t firmware_ports[] = {16992, 16993, 16994, 16995, 623, 664, 5900};
 
-#define LIMITS_COMMON                                                                    \
-	.handshake_ms = 30000, .first_forward_ms = 30000, .options_quiet_ms = 2000,      \
-	.options_latest_ms = 5000, .keepalive_interval_s = 30, .keepalive_timeout_s = 0, \
-	.idle_unknown_ms = 300000, .idle_min_ms = 90000, .idle_max_ms = 3600000,         \
-	.open_answer_ms = 20000, .close_answer_ms = 10000, .silly_wait_ms = 10,          \
-	.preauth_max = 8192, .requests_per_minute = 256, .keepalives_per_10s = 100,      \
-	.strays_per_10s = 64, .early_frames_max = 3, .json_bad_max = 3, .window = 65536, \
-	.window_max = 1u << 20, .grown_max = 4u << 20, .chunk_max = 4096, .channels_max = 6, .refuse_blank_guids = true
+#define LIMITS_COMMON                                                                        \
+	.handshake_ms = 30000, .first_forward_ms = 30000, .options_quiet_ms = 2000,          \
+	.options_latest_ms = 5000, .keepalive_interval_s = 30, .keepalive_timeout_s = 0,     \
+	.idle_unknown_ms = 300000, .idle_min_ms = 90000, .idle_max_ms = 3600000,             \
+	.open_answer_ms = 20000, .close_answer_ms = 10000, .silly_wait_ms = 10,              \
+	.preauth_max = 8192, .requests_per_minute = 256, .keepalives_per_10s = 100,          \
+	.strays_per_10s = 64, .early_frames_max = 3, .json_bad_max = 3, .window = 65536,     \
+	.window_max = 1u << 20, .grown_max = 4u << 20, .chunk_max = 4096, .channels_max = 6, \
+	.refuse_blank_guids = true
 
 const struct apf_limits apf_limits_default = {
 	.caps = &apf_caps_default,
