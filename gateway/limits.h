@@ -12,7 +12,7 @@
 
 struct settings;
 
-/* Process memory and kernel memory of one held tunnel, rounded up from what docs/adr/0010 measured. */
+/* One held tunnel: process memory rounded up from docs/adr/0010, kernel memory a rough figure for its socket. */
 #define LIMITS_TUNNEL_SIZE 6144
 #define LIMITS_KERNEL_SIZE 10240
 #define LIMITS_BACKLOG     4096 /* what listeners ask for: core/conn.h */
