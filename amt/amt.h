@@ -118,5 +118,33 @@ int amt_invoke(struct tunnel *t, const struct amt_invocation *call, struct buf *
 typedef int amt_pin_fn(void *arg, const struct device_key *key, const uint8_t sha256[32]);
 void amt_set_pin_store(amt_pin_fn *fn, void *arg);
 
+/* ---- where calls spend their time ---- */
+
+enum amt_stage {
+	AMT_STAGE_QUEUE,   /* waits for the device's other calls: one at a time goes out */
+	AMT_STAGE_CHANNEL, /* opens a channel through the tunnel */
+	AMT_STAGE_TLS,     /* TLS inside it, for port 16993 */
+	AMT_STAGE_SEND,    /* hands the request over, with waiting for the device's window */
+	AMT_STAGE_DEVICE,  /* until the first octet of the answer */
+	AMT_STAGE_ANSWER,  /* the rest of it */
+	AMT_STAGE_LEN
+};
+/* The histogram of each stage, label stage. A call counts in the stages that it was in: a channel that is used again is not opened. */
+#define AMT_STAGE_METRIC "causeway_wsman_stage_seconds"
+#define AMT_CALL_METRIC  "causeway_wsman_seconds"
+/* amt_stage_name: "queue". Static string. */
+const char *amt_stage_name(enum amt_stage s);
+
+/* A call that is under way. */
+struct amt_running {
+	struct device_key key;
+	enum amt_stage stage;
+	uint64_t age_us, stage_us; /* since it began, since the stage began */
+	const char *op;            /* "get"; static */
+	char class_name[96], method[64];
+};
+/* amt_running: the calls of the calling thread's worker, the oldest first; how many in out. */
+size_t amt_running(struct amt_running *out, size_t max);
+
 /* amt_metrics: registers metrics. Once. */
 void amt_metrics(void);

@@ -2,7 +2,7 @@
 /* call.c: WSMAN over the session's HTTP: envelope out, envelope in, faults and return values to errors (amt.md A.5-A.8). */
 #include "amt/call.h"
 #include "amt/session.h"
-#include "core/clock.h"
+#include "amt/stages.h"
 #include "core/err.h"
 #include "core/metric.h"
 
@@ -34,12 +34,13 @@ void amt_metrics(void)
 	for (size_t i = 0; i < ARRAY_LEN(results); i++)
 		calls[i] = metric_counter("causeway_wsman_calls_total", "WSMAN calls to devices.",
 		                          results[i].labels);
-	latency = metric_histogram("causeway_wsman_seconds",
+	latency = metric_histogram(AMT_CALL_METRIC,
 	                           "Time of a WSMAN call, with waiting for its turn.", NULL,
 	                           &metric_latency_ms);
+	stages_metrics();
 }
 
-static void count(int err, uint64_t started_ms)
+static void count(int err, uint64_t took_us)
 {
 	size_t i = 0;
 
@@ -48,7 +49,7 @@ static void count(int err, uint64_t started_ms)
 	while (i + 1 < ARRAY_LEN(results) && results[i].err != err)
 		i++;
 	metric_inc(calls[i]);
-	metric_observe(latency, clock_mono_ms() - started_ms);
+	metric_observe(latency, took_us / 1000);
 }
 
 static int fault_to_error(const struct wsman_message *m, struct amt_error *why)
@@ -132,30 +133,44 @@ static int read_answer(const struct wsman_request *rq, const struct amt_exchange
 	return err;
 }
 
+/* In its turn: the session's lock is held. */
+static int call_in_turn(struct amt_session *s, struct amt_stages *stages, struct wsman_request *rq,
+                        struct amt_exchange *x, struct amt_error *why)
+{
+	int err;
+
+	s->stages = stages;
+	err = exchange(s, rq, x, why);
+	s->stages = NULL;
+	session_release(s);
+	return err;
+}
+
 int amt_call(struct tunnel *t, struct wsman_request *rq, bool judge, struct wsman_message *out,
              struct amt_error *why)
 {
 	struct amt_session *s = session_of(t);
 	struct amt_exchange x = {.repeatable = rq->op == WSMAN_GET || rq->op == WSMAN_ENUMERATE};
-	uint64_t started = clock_mono_ms();
+	struct amt_stages stages;
 	int err;
 
 	*why = (struct amt_error){.http_status = 0};
 	if (s == NULL)
 		return -ERR_NOMEM;
+	stages_begin(&stages, t, rq);
 	err = session_acquire(s);
 	if (err != 0) {
 		(void)snprintf(why->text, sizeof(why->text),
 		               "the device is busy with other requests: %s", err_text(err));
+		(void)stages_end(&stages);
 		return err;
 	}
 	buf_init(&x.answer, AMT_REPLY_MAX);
-	err = exchange(s, rq, &x, why);
-	session_release(s);
+	err = call_in_turn(s, &stages, rq, &x, why);
 	if (err == 0)
 		err = read_answer(rq, &x, judge, out, why);
 	buf_free_secret(&x.answer);
-	count(err, started);
+	count(err, stages_end(&stages));
 	return err;
 }
 

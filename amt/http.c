@@ -4,6 +4,7 @@
  * again with a rising count until the device wants a new one. At most two refused logons in all: firmware locks accounts.
  */
 #include "amt/session.h"
+#include "amt/stages.h"
 #include "core/crypto.h"
 #include "core/err.h"
 #include "core/metric.h"
@@ -136,6 +137,8 @@ static int read_answer(struct amt_session *s, struct amt_exchange *x, struct rou
 		} else if (n == 0) {
 			done = http1_eof(&r->parser) == HTTP1_END ? 1 : -ERR_CLOSED;
 		} else {
+			if (!r->any_octet)
+				stages_enter(s->stages, AMT_STAGE_ANSWER);
 			r->any_octet = true;
 			done = take(s, x, r, span_of(chunk, (size_t)n));
 		}
@@ -161,7 +164,9 @@ static int round_trip(struct amt_session *s, struct amt_exchange *x, const struc
 	http1_init_response(&r->parser, &limits);
 	buf_clear(&x->answer);
 	x->status = 0;
+	stages_enter(s->stages, AMT_STAGE_SEND);
 	err = send_request(s, x, c);
+	stages_enter(s->stages, AMT_STAGE_DEVICE);
 	if (err == 0 || err == -ERR_CLOSED) /* closed while we wrote: the answer may say why */
 		err = read_answer(s, x, r);
 	http1_free(&r->parser);

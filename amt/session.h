@@ -9,6 +9,8 @@
 #include "wire/digest.h"
 #include "wire/http1.h"
 
+struct amt_stages;
+
 struct amt_session {
 	struct tunnel *t; /* owner */
 	struct fiber_lock lock;
@@ -16,8 +18,9 @@ struct amt_session {
 	struct timer idle;
 	struct digest_client digest;
 	uint32_t message_id;
-	bool proven;    /* the account worked on this tunnel */
-	bool following; /* amt_power_follow runs */
+	struct amt_stages *stages; /* of the call that holds the lock; NULL: none */
+	bool proven;               /* the account worked on this tunnel */
+	bool following;            /* amt_power_follow runs */
 };
 
 /* session_of: the tunnel's session. NULL: no memory. */

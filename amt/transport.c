@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* transport.c: channel, and TLS inside the channel. TLS output is gathered in a buffer, for only the fiber may block on the channel. */
 #include "amt/transport.h"
+#include "amt/stages.h"
 #include "core/err.h"
 #include "core/log.h"
 
@@ -166,8 +167,10 @@ int transport_open(struct tunnel *t, struct transport **out, struct amt_error *w
 {
 	struct channel_opts opts = {0};
 	struct transport *tr;
-	int err = tunnel_wait_ready(t);
+	int err;
 
+	stages_enter(stages_of(t), AMT_STAGE_CHANNEL);
+	err = tunnel_wait_ready(t);
 	*out = NULL;
 	if (err == 0)
 		err = choose_port(t, &opts.port, why);
@@ -183,8 +186,10 @@ int transport_open(struct tunnel *t, struct transport **out, struct amt_error *w
 		(void)snprintf(why->text, sizeof(why->text),
 		               "the channel to port %u could not be opened: %s", opts.port,
 		               err_text(err));
-	if (err == 0 && opts.port == AMT_PORT_HTTPS)
+	if (err == 0 && opts.port == AMT_PORT_HTTPS) {
+		stages_enter(stages_of(t), AMT_STAGE_TLS);
 		err = start_tls(t, tr, why);
+	}
 	if (err != 0) {
 		transport_close(tr);
 		return err;

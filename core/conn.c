@@ -6,6 +6,7 @@
  */
 #include "core/conn_int.h"
 #include "core/err.h"
+#include "core/probe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -124,6 +125,7 @@ void conn_end(struct conn *c)
 
 	ASSERT(c->inflight == 0 && !c->queued && c->phase == PHASE_JOIN);
 	timer_cancel(l, &c->timer);
+	PROBE(conn_end, c, c->err, c->bytes_in, c->bytes_out);
 	c->queued = true; /* whatever closed() calls must not queue it again */
 	io_fd_close(c->fd);
 	sendq_clear(&c->out, p);
@@ -158,6 +160,7 @@ static void timer_fired(struct timer *t)
 void conn_opened(struct conn *c)
 {
 	c->stage = CONN_OPEN;
+	PROBE(conn_open, c, c->fd);
 	timer_cancel(c->loop, &c->timer);
 	if (conn_queued(c) > 0)
 		timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + c->stall_ms);

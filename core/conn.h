@@ -74,6 +74,8 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, const struct ad
 int conn_write(struct conn *c, struct span s) MUST_CHECK;
 /* conn_queued: octets accepted by conn_write that the kernel has not taken yet (under TLS with the overhead of records). */
 size_t conn_queued(const struct conn *c);
+/* conn_held: octets received that the owner has not taken (paused, or before it is open). */
+size_t conn_held(const struct conn *c);
 /* conn_congested: more than half of send_limit is queued; drained will be called. A good moment to stop feeding. */
 bool conn_congested(const struct conn *c);
 /*

@@ -6,6 +6,7 @@
  */
 #include "core/conn_int.h"
 #include "core/err.h"
+#include "core/probe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ static void deliver(struct conn *c, struct span s)
 {
 	if (c->stage != CONN_OPEN)
 		return;
+	PROBE(conn_data, c, s.len);
 	if (!c->paused && c->spill_len == 0) {
 		c->ops->data(c, s);
 		return;

@@ -6,6 +6,7 @@
  */
 #include "core/conn_int.h"
 #include "core/err.h"
+#include "core/probe.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -13,6 +14,11 @@
 size_t conn_queued(const struct conn *c)
 {
 	return c->out.len + c->plain.len;
+}
+
+size_t conn_held(const struct conn *c)
+{
+	return c->spill_len;
 }
 
 bool conn_congested(const struct conn *c)
@@ -173,6 +179,7 @@ void conn_send_done(struct io_op *op, int res, uint32_t flags)
 	(void)flags;
 	c->sending = false;
 	c->inflight--;
+	PROBE(conn_sent, c, res);
 	if (conn_joined(c))
 		return;
 	if (res > 0) {

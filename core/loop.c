@@ -31,7 +31,7 @@ static struct metric *busy_metric(const struct loop *l)
 	char labels[32];
 
 	(void)snprintf(labels, sizeof(labels), "worker=%u", l->opts.index);
-	return metric_histogram("causeway_loop_iteration_seconds",
+	return metric_histogram(LOOP_ITERATION_METRIC,
 	                        "Time that an iteration of a loop worked, without its wait.",
 	                        labels, &metric_latency_us);
 }

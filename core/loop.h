@@ -80,6 +80,9 @@ void timer_set(struct loop *l, struct timer *t, uint64_t at_ms);
 void timer_cancel(struct loop *l, struct timer *t);
 bool timer_armed(const struct timer *t);
 
+/* The histogram of what an iteration takes, label worker (loop_index). */
+#define LOOP_ITERATION_METRIC "causeway_loop_iteration_seconds"
+
 /* What a loop has done and holds. Everything but the last group only grows. */
 struct loop_stats {
 	uint64_t iterations, tasks, timers;

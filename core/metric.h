@@ -88,6 +88,11 @@ struct metric_view {
 typedef void metric_each_fn(void *arg, const struct metric_view *v);
 /* metric_each: every series, those of one name one after the other. Any thread. */
 void metric_each(metric_each_fn *fn, void *arg);
+/*
+ * metric_quantile: a value, in the metric's unit, that the share q (0..1) of a histogram's observations does not exceed: the upper limit of
+ * its bucket, thus never too small; the last limit for what lies beyond it. 0 without observations. Pure.
+ */
+double metric_quantile(const struct metric_view *v, double q);
 /* metric_label: takes the first "key=value" off *labels. False: there is none. */
 bool metric_label(const char **labels, struct span *key, struct span *value);
 

@@ -111,3 +111,19 @@ void metric_render(struct buf *out)
 
 	metric_each(put_view, &r);
 }
+
+double metric_quantile(const struct metric_view *v, double q)
+{
+	const struct metric_buckets *b = v->buckets;
+	double rank = q * (double)v->count;
+	uint64_t below = 0;
+
+	if (b == NULL || b->bounds_len == 0 || v->count == 0)
+		return 0;
+	for (size_t i = 0; i < b->bounds_len; i++) {
+		below += v->counts[i];
+		if (below > 0 && (double)below >= rank)
+			return (double)b->bounds[i] * b->scale;
+	}
+	return (double)b->bounds[b->bounds_len - 1] * b->scale;
+}

@@ -6,6 +6,7 @@
 #include "gateway/internal.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/probe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static void channel_on_opened(void *ctx)
 	struct channel *c = ctx;
 
 	c->opened = true;
+	PROBE(channel_opened, c, c->t);
 	gw_count(GW_CHANNELS_OPENED);
 	channel_wake(c);
 }
@@ -54,6 +56,7 @@ static void channel_on_data(void *ctx, struct span octets)
 {
 	struct channel *c = ctx;
 
+	PROBE(channel_data, c, octets.len);
 	if (c->rx_at > 0 && c->rx_at == c->rx.len) {
 		buf_clear(&c->rx);
 		c->rx_at = 0;
@@ -197,6 +200,7 @@ int channel_open(struct tunnel *t, const struct channel_opts *opts, struct chann
 	c = channel_new(t, MAX(window, MIN(opts->window_most, (uint32_t)WINDOW_MOST)));
 	if (c == NULL)
 		return -ERR_NOMEM;
+	PROBE(channel_open, c, t, opts->port);
 	t->openers++;
 	gw_move(GW_OPENERS, 1);
 	err = channel_open_in_turn(c, opts, window);
@@ -214,6 +218,7 @@ void channel_close(struct channel *c)
 {
 	struct tunnel *t = c->t;
 
+	PROBE(channel_close, c, t);
 	if (c->apf != NULL)
 		apf_channel_close(c->apf, loop_now_ms(t->w->loop));
 	c->apf = NULL;
@@ -259,6 +264,7 @@ void channel_consume(struct channel *c, size_t n)
 	ASSERT(n <= channel_readable(c));
 	if (n == 0)
 		return;
+	PROBE(channel_read, c, n);
 	c->rx_at += n;
 	if (c->rx_at == c->rx.len) {
 		buf_free(&c->rx); /* an idle channel owns no buffer */
@@ -310,6 +316,7 @@ ssize_t channel_write_some(struct channel *c, struct span s)
 	if (conn_congested(c->t->conn))
 		return 0; /* drained comes, and wakes all channels */
 	n = apf_channel_send(c->apf, s, loop_now_ms(c->t->w->loop));
+	PROBE(channel_write, c, n);
 	tunnel_rearm(c->t);
 	return (ssize_t)n;
 }

@@ -212,6 +212,26 @@ void gateway_on_ready(struct gateway *g, tunnel_fn *fn, void *arg);
 /* gateway_disconnect: sends DISCONNECT and closes the device's tunnel. 0 or -ERR_OFFLINE. */
 int gateway_disconnect(struct gateway *g, const struct device_key *key) MUST_CHECK;
 
+/* ---- looking inside ------------------------------------------------------------------------------------------------- */
+
+/* gateway_worker_loop: the loop of worker i; NULL: there are no more. Any thread. */
+struct loop *gateway_worker_loop(const struct gateway *g, size_t i);
+
+/* What a tunnel holds beside its fixed parts, in octets. */
+struct tunnel_load {
+	struct device_key key; /* all zero before it has authenticated */
+	uint64_t tunnel_id;
+	unsigned worker;
+	uint64_t send,
+		receive; /* of its connection: queued for the device; received and not taken */
+	uint64_t session, channel; /* part of a message; received for channels and not read */
+	uint64_t total;
+	unsigned channels, openers; /* channels, and of these what still waits to be opened */
+};
+/* gateway_tunnel_loads: the tunnels that hold most, largest first, up to max (<= TUNNEL_LOADS_MAX). In a fiber. How many, or negative. */
+#define TUNNEL_LOADS_MAX 1000
+ssize_t gateway_tunnel_loads(struct gateway *g, struct tunnel_load *out, size_t max) MUST_CHECK;
+
 /* ---- events --------------------------------------------------------------------------------------------------------- */
 
 enum device_event_kind {

@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/probe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +118,7 @@ void tunnel_close(struct tunnel *t, uint32_t disconnect_code, const char *why)
 		log_event(LOG_INFO, "tunnel_close", LOG_GUID("device", &t->key.guid),
 		          LOG_U64("instance", t->key.instance), LOG_U64("tunnel", t->handle),
 		          LOG_STR("why", why));
+	PROBE(tunnel_close, t, t->handle, disconnect_code);
 	t->state = TUNNEL_CLOSING;
 	timer_cancel(t->w->loop, &t->timer);
 	if (t->apf_made)
@@ -358,6 +360,7 @@ static void session_ready(void *ctx)
 
 	addr_unpack(&source, &t->live.source);
 	t->ready = true;
+	PROBE(tunnel_ready, t, t->handle);
 	gw_count(GW_READY);
 	attempt_stage_done(t, GW_STAGE_READY);
 	attempt_reach(t, ATTEMPT_READY, "connected");

@@ -17,7 +17,7 @@
 
 const struct service *const api_services[] = {
 	&groups_service, &devices_service, &power_service,      &wsman_service,  &tunnels_service,
-	&tokens_service, &audit_service,   &operations_service, &server_service,
+	&tokens_service, &audit_service,   &operations_service, &server_service, &debug_service,
 };
 const size_t api_services_len = ARRAY_LEN(api_services);
 

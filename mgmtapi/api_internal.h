@@ -90,7 +90,8 @@ int mask_is_known(struct call *c, const Google__Protobuf__FieldMask *mask,
 
 /* One constant a service file. */
 extern const struct service groups_service, devices_service, power_service, wsman_service,
-	tunnels_service, tokens_service, audit_service, operations_service, server_service;
+	tunnels_service, tokens_service, audit_service, operations_service, server_service,
+	debug_service;
 
 /* token_scopes: what a token may be limited to; ends with NULL (svc_tokens.c). */
 extern const char *const token_scopes[];

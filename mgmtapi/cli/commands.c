@@ -128,6 +128,8 @@ static const struct cli_option backup_options[] = {
 	{"overwrite", NULL, "replace FILE if it exists", NULL, CLI_KIND_TEXT, false, 0},
 	{0},
 };
+static const struct cli_option debug_call_options[] = {LIMIT_OPTION("at most so many calls (100)"), {0}};
+static const struct cli_option debug_tunnel_options[] = {LIMIT_OPTION("at most so many tunnels (20)"), {0}};
 static const struct cli_option version_options[] = {
 	{"client", NULL, "do not ask the server", NULL, CLI_KIND_TEXT, false, 0},
 	{0},
@@ -289,6 +291,18 @@ const struct cli_command cli_commands[] = {
 	 "Before a stop: the process stays until it is stopped.\n", NULL, cli_server_drain)},
 	{CMD("server reload", "", "read configuration and certificates again", "Tunnels stay up.\n", NULL,
 	 cli_server_reload)},
+	{CMD("debug calls", "", "where calls to devices spend their time",
+	 "Since the server started, by stage: queue (waits for its turn at the device), channel (opens one through\n"
+	 "the tunnel), tls (inside it), send, device (until its first octet), answer (the rest). A channel that is\n"
+	 "used again is not opened, so that stages count less often than calls.\n", NULL, cli_debug_calls)},
+	{CMD("debug operations", "", "calls to devices that are under way, with their stage",
+	 "'operation list --state running' shows the batches that make some of them.\n", debug_call_options,
+	 cli_debug_operations)},
+	{CMD("debug tunnels", "", "the tunnels that hold most memory in queues and channels", NULL,
+	 debug_tunnel_options, cli_debug_tunnels)},
+	{CMD("debug loops", "", "how busy the server's event loops are",
+	 "DELAY is how long a task had to wait just now, MEAN to P99 how long an iteration works.\n", NULL,
+	 cli_debug_loops)},
 	{CMD("backup", "FILE", "copy the server's store into a file",
 	 "A consistent copy, taken while the server runs, with mode 0600. It is written to FILE.part, checked\n"
 	 "against the server's size and SHA-256, and renamed. Secrets in it are sealed; the key is not in it.\n\n"

@@ -175,12 +175,35 @@ static void test_registry_is_bounded(void **state)
 	buf_free(&out);
 }
 
+/* The upper limit of the bucket that holds it: never too small, and the last limit for what lies beyond. */
+static void test_quantile(void **state)
+{
+	static const uint64_t bounds[] = {10, 100, 1000}, counts[] = {50, 40, 9}, none[3];
+	static const struct metric_buckets buckets = {bounds, 3, 0.001};
+	struct metric_view v = {.buckets = &buckets, .counts = counts, .count = 100};
+
+	(void)state;
+	assert_float_equal(metric_quantile(&v, 0), 0.01, 1e-9);
+	assert_float_equal(metric_quantile(&v, 0.5), 0.01, 1e-9);
+	assert_float_equal(metric_quantile(&v, 0.51), 0.1, 1e-9);
+	assert_float_equal(metric_quantile(&v, 0.9), 0.1, 1e-9);
+	assert_float_equal(metric_quantile(&v, 0.99), 1, 1e-9);
+	assert_float_equal(metric_quantile(&v, 1), 1, 1e-9);
+	v.counts = none;
+	assert_float_equal(metric_quantile(&v, 0.5), 1, 1e-9); /* all beyond the last */
+	v.count = 0;
+	assert_float_equal(metric_quantile(&v, 0.5), 0, 1e-9);
+	v.buckets = NULL;
+	assert_float_equal(metric_quantile(&v, 0.5), 0, 1e-9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_format),
 		cmocka_unit_test(test_threads_lose_nothing),
 		cmocka_unit_test(test_each),
+		cmocka_unit_test(test_quantile),
 		cmocka_unit_test(test_registry_is_bounded),
 	};
 
