@@ -155,10 +155,10 @@ check-e2e: all
 .PHONY: check tests replays check-unit check-corpus check-e2e
 
 asan: deps ## unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(Q)ASAN_OPTIONS=detect_leaks=1 $(MAKE) B=build/asan SAN=address,undefined OPT="-O1 -g" check-unit check-corpus
+	$(Q)ASAN_OPTIONS=detect_leaks=1 TEST_TIMEOUT=900 $(MAKE) B=build/asan SAN=address,undefined OPT="-O1 -g" check-unit check-corpus
 ubsan: asan ## the same build: both sanitizers go together
 tsan: deps ## unit tests of threaded parts, then tunnels that churn under API clients for CHURN_SECONDS (60), under ThreadSanitizer
-	$(Q)TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=$(CURDIR)/tests/tsan.supp" $(MAKE) B=build/tsan SAN=thread OPT="-O1 -g" tsan-run
+	$(Q)TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=$(CURDIR)/tests/tsan.supp" TEST_TIMEOUT=900 $(MAKE) B=build/tsan SAN=thread OPT="-O1 -g" tsan-run
 tsan-run: all tests
 	$(Q)tools/run-tests.sh $(filter $(foreach t,$(TSAN_TESTS),%/$(t)_test),$(TESTS))
 	$(Q)B=$(B) tests/e2e/churn.sh

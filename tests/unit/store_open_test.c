@@ -189,7 +189,10 @@ static void test_broken_pages_are_found(void **state)
 	close_store();
 	keep_copy(&file);
 	for (size_t page = 2; page < file.len / 4096; page++) {
-		for (int how = 0; how < 2; how++) {
+		bool in_use = true;
+
+		/* A page that may be overwritten as a whole is not in use: a flipped bit in it is nothing new. */
+		for (int how = 0; how < 2 && in_use; how++) {
 			uint8_t saved[4096];
 			int n;
 
@@ -206,7 +209,8 @@ static void test_broken_pages_are_found(void **state)
 				n = store_problems(home.s, &out);
 				assert_true(n >= 0);
 				reported += n > 0 ? 1 : 0;
-				unused += n == 0 ? 1 : 0;
+				in_use = n > 0;
+				unused += in_use ? 0 : 1;
 				buf_free(&out);
 			}
 			close_store();
