@@ -24,6 +24,11 @@ bool str_copy(char *dst, size_t size, const char *src)
 	return str_copy_span(dst, size, span_str(src));
 }
 
+bool span_is(struct span s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
+}
+
 void hex_encode(char *dst, struct span src)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -9,6 +9,9 @@ bool str_copy(char *dst, size_t size, const char *src);
 /* str_copy_span: the same from a span; embedded NULs end the copy and return false. */
 bool str_copy_span(char *dst, size_t size, struct span s);
 
+/* span_is: the octets of s are exactly those of text. */
+bool span_is(struct span s, const char *text);
+
 /* hex_encode(dst, src): lower-case, writes 2*len+1 bytes with NUL. dst must have room. */
 void hex_encode(char *dst, struct span src);
 /* hex_decode(dst, size, text): number of bytes, or -ERR_INVALID / -ERR_TOO_BIG. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/text.h"
 #include "wire/http1.h"
 
 #define FIELD_NAME_MAX 64
@@ -148,11 +149,6 @@ static void fill_head(struct h1 *h, struct rpc_head *head)
 			                   : (char)name.ptr[j];
 		rpc_head_add(head, span_of(lower, name.len), value);
 	}
-}
-
-static bool span_is(struct span s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
 }
 
 static void begin(struct h1 *h, uint64_t now_ms)

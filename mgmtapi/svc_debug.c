@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/metric.h"
+#include "core/text.h"
 #include "mgmtapi/api_internal.h"
 
 #include <stdio.h>
@@ -29,11 +30,6 @@ static void fill_timing(Causeway__V1__Timing *t, const struct metric_view *v)
 	t->p50_us = microseconds(metric_quantile(v, 0.5));
 	t->p90_us = microseconds(metric_quantile(v, 0.9));
 	t->p99_us = microseconds(metric_quantile(v, 0.99));
-}
-
-static bool span_is(struct span s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
 }
 
 /* label_is: the series has the label key=value. */
