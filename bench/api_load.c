@@ -152,15 +152,15 @@ static double process_seconds(unsigned pid)
 	d = opendir(path);
 	must(d != NULL, "reading /proc of the gateway");
 	while ((e = readdir(d)) != NULL) {
-		unsigned long long ns = 0;
+		char line[64] = "";
 		FILE *f;
 
 		(void)snprintf(path, sizeof(path), "/proc/%u/task/%.20s/schedstat", pid, e->d_name);
 		f = e->d_name[0] != '.' ? fopen(path, "r") : NULL;
 		if (f == NULL)
 			continue;
-		if (fscanf(f, "%llu", &ns) == 1)
-			sum += (double)ns / 1e9;
+		if (fgets(line, sizeof(line), f) != NULL)
+			sum += (double)strtoull(line, NULL, 10) / 1e9;
 		(void)fclose(f);
 	}
 	(void)closedir(d);

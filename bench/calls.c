@@ -40,7 +40,7 @@ static struct {
 	struct addr to;
 	struct tls_ctx *tls;
 	char token[256];
-	char **guids;
+	char **guids, *guids_text;
 	size_t guids_len;
 	double rate;
 	unsigned connections;
@@ -241,7 +241,9 @@ static void read_guids(const char *path)
 	read_file(path, &text);
 	opt.guids = calloc(text.len / GUID_TEXT_LEN + 1, sizeof(*opt.guids));
 	must(opt.guids != NULL, "no memory");
-	for (char *word = strtok_r(strdup(buf_cstr(&text)), " \r\n", &save); word != NULL;
+	opt.guids_text = strdup(buf_cstr(&text));
+	must(opt.guids_text != NULL, "no memory");
+	for (char *word = strtok_r(opt.guids_text, " \r\n", &save); word != NULL;
 	     word = strtok_r(NULL, " \r\n", &save)) {
 		must(strlen(word) == GUID_TEXT_LEN, "the file of GUIDs has something else");
 		opt.guids[opt.guids_len++] = word;

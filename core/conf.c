@@ -200,6 +200,7 @@ static void note_unknown(struct walk *w, const struct conf_node *n, const struct
 {
 	char quoted[CONF_QUOTE_MAX];
 	struct buf known = {.cap = CONF_MESSAGE_MAX - 128};
+	const char *before = NULL;
 	size_t last = 0;
 
 	for (size_t i = 0; i < s->fields_len; i++) {
@@ -208,8 +209,9 @@ static void note_unknown(struct walk *w, const struct conf_node *n, const struct
 
 		/* At the top a section counts once: its fields stand together. */
 		if (name == NULL ||
-		    (i > 0 && len == last && strncmp(name, s->fields[i - 1].key, len) == 0))
+		    (before != NULL && len == last && strncmp(name, before, len) == 0))
 			continue;
+		before = name;
 		last = len;
 		buf_printf(&known, "%s%.*s", known.len > 0 ? ", " : "", (int)len, name);
 	}
@@ -364,6 +366,7 @@ int conf_load_text(struct span text, const char *name, const struct conf_schema 
 	int err = conf_tree_parse(&tree, text);
 
 	conf_defaults(schema, out);
+	ASSERT(schema->fields_len > 0);
 	w.set_in = calloc(schema->fields_len, sizeof(*w.set_in));
 	if (err == 0 && w.set_in != NULL)
 		apply_root(&w);

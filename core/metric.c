@@ -188,6 +188,7 @@ void metric_group_remove(struct metric_group *g)
 {
 	struct metric_group **at = &groups;
 
+	ASSERT(g != NULL);
 	pthread_mutex_lock(&lock);
 	while (*at != NULL && *at != g)
 		at = &(*at)->next;

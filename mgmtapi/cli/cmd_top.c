@@ -52,7 +52,7 @@ static int draw(struct top *t)
 {
 	struct top_view v = {.server = t->server, .interval_ms = t->interval_ms};
 	struct buf out;
-	int r;
+	int r = 0;
 
 	buf_init(&out, SCREEN_MAX);
 	top_term_size(t->cli, &v.width, &v.height);
@@ -66,7 +66,7 @@ static int draw(struct top *t)
 		top_draw_help(&v, form_of(t), &out);
 	else
 		top_draw(&v, &t->figures, form_of(t), &out);
-	r = write_all(t, &out);
+	r = r == 0 ? write_all(t, &out) : cli_fail(t->cli, CLI_FAILED, NULL, "%s", err_text(r));
 	buf_free(&out);
 	return r;
 }

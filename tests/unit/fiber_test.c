@@ -61,10 +61,10 @@ static void stop(void)
 static void sleeper(void *arg)
 {
 	uint64_t *slept = arg;
-	uint64_t t0 = clock_mono_ms();
+	uint64_t t0 = loop_now_ms(loop_current());
 
 	assert_int_equal(fiber_sleep(40), 0);
-	*slept = clock_mono_ms() - t0;
+	*slept = loop_now_ms(loop_current()) - t0;
 	assert_int_equal(fiber_deadline_ms(), FIBER_NO_DEADLINE);
 	stop();
 }
@@ -75,7 +75,8 @@ static void test_sleep(void **state)
 
 	(void)state;
 	run_fiber(sleeper, &slept, 0);
-	assert_in_range(slept, 39, 2000);
+	/* By the loop's clock: it is sampled once an iteration, and a busy machine may hold a thread up between the two. */
+	assert_true(slept >= 40);
 }
 
 static void deadliner(void *arg)
