@@ -61,6 +61,8 @@ int store_backup(struct store *s, const char *path, struct buf *why)
 	if (fd < 0)
 		err = err_from_errno(errno);
 	if (err == 0)
+		err = store_whole(s);
+	if (err == 0)
 		err = store_err(mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT));
 	if (err == 0 && fsync(fd) != 0)
 		err = err_from_errno(errno);

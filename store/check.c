@@ -120,7 +120,7 @@ static int check_counts(struct check *c)
 int store_check(struct store *s, struct buf *out)
 {
 	struct check c = {.s = s, .out = out};
-	int err = store_err(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &c.txn));
+	int err = store_begin(s, MDB_RDONLY, &c.txn);
 
 	if (err != 0)
 		return err;

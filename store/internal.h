@@ -91,7 +91,9 @@ struct store {
 	struct op *head, **tail;
 	bool stopping;
 	struct store_stats stats;
-	_Atomic int write_err; /* 0, or why updates are refused */
+	_Atomic int write_err;      /* 0, or why updates are refused */
+	_Atomic bool broken;        /* the data file was cut off or removed under us: for ever */
+	_Atomic uint64_t file_size; /* of the data file after the last commit: it never shrinks */
 	_Atomic bool rotating;
 	_Atomic uint64_t damaged; /* records that could not be read */
 	_Atomic uint64_t trimmed; /* records deleted by trim.c */
@@ -106,6 +108,14 @@ extern const char *const store_table_names[STORE_TABLE_COUNT];
 /* store_env_open: the environment at path (a folder) with its databases; made if missing unless read_only. */
 int store_env_open(struct store *s, const char *path, uint64_t map_size, struct buf *why);
 void store_env_close(struct store *s);
+
+/*
+ * whole.c: a data file that was cut off or removed while it is mapped. store_begin: a transaction of the environment, or -ERR_CORRUPT
+ * without touching the map. store_whole: the same look alone. store_grown: after a commit, and once after opening.
+ */
+int store_begin(struct store *s, unsigned flags, MDB_txn **txn) MUST_CHECK;
+int store_whole(struct store *s) MUST_CHECK;
+void store_grown(struct store *s);
 
 /* writer.c */
 int writer_start(struct store *s);

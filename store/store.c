@@ -64,7 +64,7 @@ static int open_tables(struct store *s, bool create, struct buf *why)
 {
 	uint32_t version = 0;
 	MDB_txn *txn;
-	int err = store_err(mdb_txn_begin(s->env, NULL, create ? 0 : MDB_RDONLY, &txn));
+	int err = store_begin(s, create ? 0 : MDB_RDONLY, &txn);
 
 	if (err != 0)
 		return err;
@@ -121,6 +121,7 @@ int store_env_open(struct store *s, const char *path, uint64_t map_size, struct 
 		err = store_err(mdb_env_open(s->env, path, flags, 0600));
 	if (err == 0) {
 		(void)mdb_reader_check(s->env, &dead);
+		store_grown(s);
 		err = open_or_make_tables(s, why);
 	}
 	if (err != 0 && why->len == said)
@@ -223,7 +224,7 @@ static int canary_read(struct store *s, uint32_t *id)
 	uint8_t plain[sizeof(CANARY_TEXT)];
 	MDB_val k = val_of(span_str(CANARY_KEY)), v;
 	MDB_txn *txn;
-	int err = store_err(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn));
+	int err = store_begin(s, MDB_RDONLY, &txn);
 
 	if (err != 0)
 		return err;
@@ -250,7 +251,7 @@ static int adopt_key(struct store *s, struct buf *why)
 		err = seal_ring_add(&s->ring, why);
 	if (err != 0)
 		return err;
-	err = store_err(mdb_txn_begin(s->env, NULL, 0, &t.mdb));
+	err = store_begin(s, 0, &t.mdb);
 	if (err == 0) {
 		err = canary_write(&t);
 		if (err == 0)
@@ -444,20 +445,20 @@ void store_close(struct store *s)
 	free(s);
 }
 
-static void read_env(const struct store *s, struct store_stats *out)
+static void read_env(struct store *s, struct store_stats *out)
 {
 	MDB_txn *txn;
 	MDB_envinfo info;
 	MDB_stat st;
 
+	if (store_begin(s, MDB_RDONLY, &txn) != 0)
+		return;
 	if (mdb_env_info(s->env, &info) == 0 && mdb_env_stat(s->env, &st) == 0) {
 		out->used_bytes = (uint64_t)(info.me_last_pgno + 1) * st.ms_psize;
 		out->map_bytes = info.me_mapsize;
 		out->readers = info.me_numreaders;
 		out->readers_max = info.me_maxreaders;
 	}
-	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
-		return;
 	for (unsigned i = 0; i < STORE_TABLE_COUNT; i++)
 		if (mdb_stat(txn, s->dbi[i], &st) == 0)
 			out->records[i] = st.ms_entries;
@@ -482,5 +483,5 @@ void store_stats_read(const struct store *s, struct store_stats *out)
 	out->audit_max = s->limits.audit_max;
 	out->operations_max = s->limits.operations_max;
 	out->requests_max = s->limits.requests_max;
-	read_env(s, out);
+	read_env(u.out, out);
 }

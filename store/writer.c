@@ -34,16 +34,13 @@ static int run_in(struct store *s, MDB_txn *mdb, struct op *op)
 /* The first update of a batch: an error throws the whole (so far empty) transaction away. */
 static int run_first(struct store *s, MDB_txn **txn, struct op *op)
 {
-	int rc;
-
 	op->result = run_in(s, *txn, op);
 	if (op->result >= 0)
 		return 0;
 	changes_undo(&s->changes, 0);
 	mdb_txn_abort(*txn);
 	*txn = NULL;
-	rc = mdb_txn_begin(s->env, NULL, 0, txn);
-	return store_err(rc);
+	return store_begin(s, 0, txn);
 }
 
 static void run_nested(struct store *s, MDB_txn *txn, struct op *op)
@@ -108,6 +105,7 @@ static int commit(struct store *s, MDB_txn *txn)
 	uint64_t start = clock_mono_us(), took;
 	int err = blame(s, store_err(mdb_txn_commit(txn)));
 
+	store_grown(s);
 	took = clock_mono_us() - start;
 	pthread_mutex_lock(&s->lock);
 	if (err == 0) {
@@ -135,7 +133,7 @@ static bool probe(struct store *s)
 		return true;
 	if (now < s->retry_us)
 		return false;
-	err = store_err(mdb_txn_begin(s->env, NULL, 0, &txn));
+	err = store_begin(s, 0, &txn);
 	if (err != 0) {
 		set_write_err(s, blame(s, err));
 		return false;
@@ -252,7 +250,7 @@ static void run_batch(struct store *s)
 {
 	struct batch b = {.tail = &b.head};
 	MDB_txn *txn = NULL;
-	int err = store_err(mdb_txn_begin(s->env, NULL, 0, &txn));
+	int err = store_begin(s, 0, &txn);
 
 	if (err != 0) {
 		set_write_err(s, blame(s, err));
@@ -278,7 +276,7 @@ static void housekeep(struct store *s)
 	int dead;
 
 	(void)mdb_reader_check(s->env, &dead);
-	if (!probe(s) || mdb_txn_begin(s->env, NULL, 0, &t.mdb) != 0)
+	if (store_whole(s) != 0 || !probe(s) || store_begin(s, 0, &t.mdb) != 0)
 		return;
 	if (!store_trim_needed(&t)) {
 		mdb_txn_abort(t.mdb);
@@ -422,10 +420,10 @@ int store_update(struct store *s, store_apply_fn *apply, void *arg)
 int store_view(struct store *s, store_apply_fn *read, void *arg)
 {
 	struct store_txn t = {.s = s, .writable = false};
-	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t.mdb);
+	int rc = store_begin(s, MDB_RDONLY, &t.mdb);
 
 	if (rc != 0)
-		return store_err(rc);
+		return rc;
 	rc = read(&t, arg);
 	mdb_txn_abort(t.mdb);
 	return rc;
@@ -439,5 +437,7 @@ void store_on_commit(struct store *s, store_commit_fn *fn, void *arg)
 
 int store_writable(const struct store *s)
 {
+	if (atomic_load(&s->broken))
+		return -ERR_CORRUPT;
 	return s->read_only ? -ERR_READONLY : atomic_load(&s->write_err);
 }

@@ -185,6 +185,39 @@ class Files(harness.TestCase):
         place.start()
         self.assertEqual(len(place.devices()), 20)
 
+    def broken_while_running(self, breaks):
+        """breaks(path of the database) under a daemon with tunnels: they stay, nothing is acknowledged any more, and it says why."""
+        place = self.place().start()
+        place.group()
+        place.fleet(3, seed=77)
+        guids = [d["guid"] for d in place.wait_connected(3)]
+        connects = {d["guid"]: d["connects"] for d in place.devices(True)}
+        breaks(self.database(place))
+        for _ in range(2):
+            said = place.cli("group", "create", "late", "--cira-user", "late", "--cira-password-file", place.cira_password_file,
+                             "--enroll", "hold", expect=None)
+            self.assertNotEqual(said.returncode, 0)
+            self.assertRegex(said.stderr, "(?i)damaged")
+        for guid in guids:
+            self.assertEqual(place.call("PowerService/GetPowerState", {"device": guid})["powerState"], "POWER_STATE_ON")
+        with apf.Device(place.cira) as stranger:  # it cannot be stored
+            self.assertFalse(stranger.login(harness.new_guid(), harness.CIRA_USER, harness.CIRA_PASSWORD))
+        self.assertRegex(place.call("ServerService/GetStatus")["storeProblem"], "(?i)damaged")
+        self.assertEqual({d["guid"]: d["connects"] for d in place.devices(True)}, connects, "tunnels were lost")
+        self.assertRegex(place.log(), "event=store_broken .*restore a backup")
+        self.assertEqual(place.stop(), 0)
+        return place
+
+    def test_truncated_while_running(self):
+        for size in (8192, 0):
+            with self.subTest(size=size):
+                place = self.broken_while_running(lambda path, size=size: os.truncate(path, size))
+                self.assertEqual(os.path.getsize(self.database(place)), size, "a broken file must stay as it was")
+                self.refuses(place, "(?i)cut off|damaged|destroyed|empty")
+
+    def test_removed_while_running(self):
+        self.broken_while_running(os.unlink)
+
     def test_overwritten_database(self):
         place = self.filled()
         path = self.database(place)

@@ -178,11 +178,21 @@ static void test_an_emptied_store_is_no_new_one(void **state)
 	assert_true(store_home_reopen(&home));
 }
 
+/* One page of the file: the whole would be megabytes for each of thousands of steps. */
+static void write_page(size_t page, const void *data)
+{
+	int fd = open(store_home_path(&home, "store/data.mdb"), O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, data, 4096, (off_t)page * 4096), 4096);
+	assert_int_equal(close(fd), 0);
+}
+
 /* Every page in turn is overwritten or has a bit flipped: refused, reported, or not in use; never a crash. */
 static void test_broken_pages_are_found(void **state)
 {
 	unsigned refused = 0, reported = 0, unused = 0;
-	struct buf file, out;
+	struct buf file, after, out;
 
 	(void)state;
 	store_home_fill(&home);
@@ -193,15 +203,15 @@ static void test_broken_pages_are_found(void **state)
 
 		/* A page that may be overwritten as a whole is not in use: a flipped bit in it is nothing new. */
 		for (int how = 0; how < 2 && in_use; how++) {
-			uint8_t saved[4096];
+			uint8_t broken[4096];
 			int n;
 
-			memcpy(saved, file.data + page * 4096, sizeof(saved));
+			memcpy(broken, file.data + page * 4096, sizeof(broken));
 			if (how == 0)
-				memset(file.data + page * 4096, 0xa5, sizeof(saved));
+				memset(broken, 0xa5, sizeof(broken));
 			else
-				file.data[page * 4096 + 4000] ^= 0x20;
-			write_data(file.data, file.len);
+				broken[4000] ^= 0x20;
+			write_page(page, broken);
 			if (!store_home_reopen(&home)) {
 				WHY_HAS("restore a backup");
 				refused++;
@@ -214,9 +224,13 @@ static void test_broken_pages_are_found(void **state)
 				buf_free(&out);
 			}
 			close_store();
-			memcpy(file.data + page * 4096, saved, sizeof(saved));
+			write_page(page, file.data + page * 4096);
 		}
 	}
+	keep_copy(&after);
+	assert_int_equal(after.len, file.len);
+	assert_memory_equal(after.data, file.data, file.len);
+	buf_free(&after);
 	print_message("%u refused, %u reported, %u not in use\n", refused, reported, unused);
 	assert_true(refused > 0);
 	assert_true(reported > 0);
