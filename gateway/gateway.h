@@ -76,7 +76,7 @@ struct device_facts {
 
 #define DEVICE_PORTS_MAX 16
 
-/* A device as it is now. Borrowed, valid inside the callback only. */
+/* A device as it is now. Borrowed, valid inside the callback only. No text is NULL. */
 struct device_view {
 	struct device_key key;
 	const char *name, *group;
@@ -86,8 +86,7 @@ struct device_view {
 	uint64_t created_ms, updated_ms;
 	bool pinned;
 	uint8_t pin_sha256[32];
-	bool has_own_cira, has_own_amt,
-		has_amt; /* own credentials; any AMT account, own or the group's */
+	bool has_own_cira, has_own_amt;
 
 	bool connected;
 	struct addr source;
@@ -98,7 +97,11 @@ struct device_view {
 	uint32_t trigger;                     /* APF trigger, apf.md 5.1 */
 	enum power_state power;
 	uint64_t power_ms;
-	struct device_facts facts;
+	struct { /* of struct device_facts */
+		const char *host_name, *amt_version, *build, *control_mode;
+		uint32_t sku;
+		uint64_t observed_ms;
+	} facts;
 	const char *amt_problem; /* "" or why the AMT account is not usable, for people */
 	bool duplicate_suspected;
 	uint64_t connects, tunnel_id; /* connects since start; 0: no tunnel */

@@ -33,24 +33,14 @@ struct kept_facts *facts_keep(const struct device_facts *f)
 	return k;
 }
 
-static const char *take(char *out, size_t size, const char *text)
+void facts_read(const struct kept_facts *k, struct device_view *v)
 {
-	size_t len = strlen(text) + 1;
-
-	memcpy(out, text, MIN(len, size)); /* they came from fields of these sizes */
-	return text + len;
-}
-
-void facts_read(const struct kept_facts *k, struct device_facts *out)
-{
-	const char *text = k->text;
-
-	out->observed_ms = k->observed_ms;
-	out->sku = k->sku;
-	text = take(out->host_name, sizeof(out->host_name), text);
-	text = take(out->amt_version, sizeof(out->amt_version), text);
-	text = take(out->build, sizeof(out->build), text);
-	(void)take(out->control_mode, sizeof(out->control_mode), text);
+	v->facts.observed_ms = k->observed_ms;
+	v->facts.sku = k->sku;
+	v->facts.host_name = k->text;
+	v->facts.amt_version = strchr(v->facts.host_name, '\0') + 1;
+	v->facts.build = strchr(v->facts.amt_version, '\0') + 1;
+	v->facts.control_mode = strchr(v->facts.build, '\0') + 1;
 }
 
 const char *facts_host_name(const struct kept_facts *k)

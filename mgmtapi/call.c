@@ -12,6 +12,7 @@
 #include "mgmtapi/json.h"
 
 #define INFO_VALUE_MAX 512
+#define JSON_GROWTH    4 /* a message as JSON is seldom larger than so many times what it is packed */
 
 bool principal_sees_group(void *principal, const char *group)
 {
@@ -277,22 +278,28 @@ static int make_json(struct call *c, struct buf *out, const ProtobufCMessage *ms
 	return pbjson_encode(msg, NULL, out);
 }
 
-static int send_stream(struct call *c, const ProtobufCMessage *msg)
+static int put_on_stream(struct call *c, struct span message)
 {
-	struct buf out;
 	int err = wait_for_room(c);
 
 	if (err != 0)
 		return err;
-	err = c->json ? make_json(c, &out, msg) : pack(&out, msg, c->env->message_max);
-	if (err == 0) {
-		if (!c->head_sent && c->kind == RPC_GRPC)
-			grpc_send_head(c);
-		else if (!c->head_sent)
-			connect_send_head(c);
-		rpc_put_envelope(c, 0, buf_span(&out));
-		c->sent++;
-	}
+	if (!c->head_sent && c->kind == RPC_GRPC)
+		grpc_send_head(c);
+	else if (!c->head_sent)
+		connect_send_head(c);
+	rpc_put_envelope(c, 0, message);
+	c->sent++;
+	return 0;
+}
+
+static int send_stream(struct call *c, const ProtobufCMessage *msg)
+{
+	struct buf out;
+	int err = c->json ? make_json(c, &out, msg) : pack(&out, msg, c->env->message_max);
+
+	if (err == 0)
+		err = put_on_stream(c, buf_span(&out));
 	buf_free(&out);
 	return err;
 }
@@ -321,6 +328,34 @@ int call_send_bytes(struct call *c, struct span packed)
 	                                                  packed.len, packed.ptr);
 
 	return msg != NULL ? call_send(c, msg) : -ERR_CORRUPT;
+}
+
+int call_send_packed(struct call *c, struct buf *packed)
+{
+	int err = packed->err;
+
+	if (err == 0 && packed->len > c->env->message_max)
+		err = -ERR_TOO_BIG;
+	if (err == 0 && c->finished)
+		err = -ERR_CLOSED;
+	if (err == 0 && c->json) {
+		err = call_send_bytes(c, buf_span(packed));
+	} else if (err == 0 && c->method->server_streaming) {
+		err = put_on_stream(c, buf_span(packed));
+	} else if (err == 0) {
+		ASSERT(!c->have_response);
+		c->response = *packed;
+		c->have_response = true;
+		c->sent++;
+		buf_init(packed, 0);
+	}
+	buf_free(packed);
+	return err;
+}
+
+size_t call_send_max(const struct call *c)
+{
+	return c->json ? c->env->message_max / JSON_GROWTH : c->env->message_max;
 }
 
 struct span call_response_bytes(const struct call *c)

@@ -169,3 +169,7 @@ ProtobufCAllocator *call_allocator(struct call *c);
 struct span call_response_bytes(const struct call *c);
 /* call_send_bytes: as call_send with an already serialized message of the response type (answers that are repeated). */
 int call_send_bytes(struct call *c, struct span packed) MUST_CHECK;
+/* call_send_packed: the same for a message that was packed for this call; packed is empty afterwards, also after an error. */
+int call_send_packed(struct call *c, struct buf *packed) MUST_CHECK;
+/* call_send_max: octets that a packed message may have so that it can be sent also as what the client takes (JSON is larger). */
+size_t call_send_max(const struct call *c);

@@ -3,18 +3,9 @@
 #include "mgmtapi/device_msg.h"
 #include "core/map.h"
 #include "core/text.h"
+#include "mgmtapi/device_pack.h"
 
 #include <string.h>
-
-/* The API's numbers are ours: messages are filled by a cast. */
-_Static_assert((int)CAUSEWAY__V1__DEVICE_STATE__DEVICE_STATE_APPROVED == (int)DEVICE_APPROVED,
-               "state");
-_Static_assert((int)CAUSEWAY__V1__DEVICE_STATE__DEVICE_STATE_HELD == (int)DEVICE_HELD, "state");
-_Static_assert((int)CAUSEWAY__V1__POWER_STATE__POWER_STATE_ON == (int)POWER_ON, "power");
-_Static_assert((int)CAUSEWAY__V1__POWER_STATE__POWER_STATE_OFF_HARD == (int)POWER_OFF_HARD,
-               "power");
-_Static_assert((int)CAUSEWAY__V1__POWER_STATE__POWER_STATE_OFF_SOFT == (int)POWER_OFF_SOFT,
-               "power");
 
 /* ---- fingerprints ---- */
 
@@ -62,14 +53,12 @@ void group_etag(const struct store_group *g, char out[ETAG_TEXT_MAX])
 	fingerprint_text(&f, out);
 }
 
-static char *view_etag(struct msg_mem *m, const struct device_view *v)
+void view_etag(const struct device_view *v, char out[ETAG_TEXT_MAX])
 {
 	const struct fingerprint f = {v->created_ms, v->updated_ms, (uint32_t)v->state,
 	                              v->pinned,     v->name,       v->group};
-	char text[ETAG_TEXT_MAX];
 
-	fingerprint_text(&f, text);
-	return msg_text(m, text);
+	fingerprint_text(&f, out);
 }
 
 /* ---- messages ---- */
@@ -93,80 +82,21 @@ static void put_labels(struct msg_mem *m, Causeway__V1__Device *d, const struct 
 	d->n_labels = n;
 }
 
-static void put_ports(struct msg_mem *m, Causeway__V1__Device *d, const struct device_view *v)
-{
-	d->forwarded_ports = v->ports_len > 0 ? msg_take(m, v->ports_len * sizeof(uint32_t)) : NULL;
-	for (size_t i = 0; d->forwarded_ports != NULL && i < v->ports_len; i++)
-		d->forwarded_ports[d->n_forwarded_ports++] = v->ports[i];
-}
-
-static void put_facts(struct msg_mem *m, Causeway__V1__Device *d, const struct device_facts *f)
-{
-	d->host_name = msg_text(m, f->host_name);
-	d->amt_version = msg_text(m, f->amt_version);
-	d->amt_build = msg_text(m, f->build);
-	d->sku = f->sku;
-	d->control_mode = msg_text(m, f->control_mode);
-	d->facts_time = msg_time(m, f->observed_ms);
-}
-
-static void put_live(struct msg_mem *m, Causeway__V1__Device *d, const struct device_view *v)
-{
-	d->connected = v->connected;
-	d->last_seen_time = msg_time(m, v->last_seen_ms);
-	d->connects = v->connects;
-	d->power_state = (Causeway__V1__PowerState)v->power;
-	d->power_observed_time = msg_time(m, v->power_ms);
-	d->amt_problem = msg_text(m, v->amt_problem);
-	d->duplicate_suspected = v->duplicate_suspected;
-	if (!v->connected)
-		return;
-	d->source_address = msg_addr(m, &v->source);
-	d->connected_time = msg_time(m, v->connected_ms);
-	d->tls_version = msg_text(m, v->tls_version);
-	d->tls_cipher = msg_text(m, v->tls_cipher);
-	put_ports(m, d, v);
-}
-
-Causeway__V1__Device *device_msg_id(struct msg_mem *m, const struct device_key *key)
-{
-	Causeway__V1__Device *d = msg_take(m, sizeof(*d));
-	char text[DEVICE_KEY_TEXT_MAX], guid[GUID_TEXT_LEN + 1];
-
-	if (d == NULL)
-		return NULL;
-	causeway__v1__device__init(d);
-	device_key_format(key, text);
-	d->id = msg_text(m, text);
-	d->guid = d->id;
-	if (key->instance > 0) {
-		guid_format(&key->guid, guid);
-		d->guid = msg_text(m, guid);
-	}
-	return m->failed ? NULL : d;
-}
-
 Causeway__V1__Device *device_msg(struct msg_mem *m, const struct device_view *v)
 {
-	Causeway__V1__Device *d = device_msg_id(m, &v->key);
+	Causeway__V1__Device *d = NULL;
+	struct buf packed;
+	struct pb w;
 
-	if (d == NULL)
-		return NULL;
-	d->name = msg_text(m, v->name);
-	d->group = msg_text(m, v->group);
-	d->state = (Causeway__V1__DeviceState)v->state;
-	d->has_cira_credentials = v->has_own_cira;
-	d->has_amt_credentials = v->has_own_amt;
-	d->created_time = msg_time(m, v->created_ms);
-	d->updated_time = msg_time(m, v->updated_ms);
-	if (v->pinned)
-		d->pinned_certificate_sha256 =
-			msg_hex(m, span_of(v->pin_sha256, sizeof(v->pin_sha256)));
-	d->etag = view_etag(m, v);
-	put_labels(m, d, v->labels, v->labels_len);
-	put_facts(m, d, &v->facts);
-	put_live(m, d, v);
-	return m->failed ? NULL : d;
+	buf_init(&packed, DEVICE_PACKED_MAX);
+	w = pb_start(&packed, DEVICE_PACKED_MAX);
+	device_pack(&w, v);
+	pb_finish(&w);
+	if (packed.err == 0)
+		d = causeway__v1__device__unpack(m->from, packed.len, packed.data);
+	buf_free(&packed);
+	m->failed = m->failed || d == NULL;
+	return d;
 }
 
 void device_msg_record(struct msg_mem *m, Causeway__V1__Device *d, const struct store_device *rec)

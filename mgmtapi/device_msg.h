@@ -7,18 +7,17 @@
 #include "mgmtapi/filter.h"
 #include "mgmtapi/msg.h"
 
-/* device_msg: everything of a view. NULL without memory. */
+/* device_msg: what device_pack makes of a view, as a message. NULL without memory. */
 Causeway__V1__Device *device_msg(struct msg_mem *m, const struct device_view *v);
-/* device_msg_id: only id and guid (of a device that is gone). */
-Causeway__V1__Device *device_msg_id(struct msg_mem *m, const struct device_key *key);
 /*
  * device_msg_record: puts what the record says over the message of a view: in a change, the answer is the record as it will be with the
- * live part as it was. group_has_amt: not part of the message today.
+ * live part as it was.
  */
 void device_msg_record(struct msg_mem *m, Causeway__V1__Device *d, const struct store_device *rec);
 
-/* The fingerprint of a record: changes with every write of it. */
+/* The fingerprint of a record, also from its view: changes with every write of it. */
 #define ETAG_TEXT_MAX 33
+void view_etag(const struct device_view *v, char out[ETAG_TEXT_MAX]);
 void device_etag(const struct store_device *d, char out[ETAG_TEXT_MAX]);
 void group_etag(const struct store_group *g, char out[ETAG_TEXT_MAX]);
 

@@ -10,6 +10,7 @@
 #include "google/protobuf/duration.pb-c.h"
 #include "mgmtapi/api_internal.h"
 #include "mgmtapi/device_msg.h"
+#include "mgmtapi/device_pack.h"
 #include "mgmtapi/metrics_api.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define BATCH            512     /* events read at a time; a full batch is coalesced */
 #define SHOWN_MAX        4000000 /* devices that a watcher may have been shown */
 #define STILL_ALLOWED_MS 1000
+#define EVENT_MAX        (DEVICE_PACKED_MAX + 512) /* octets of a message: a device, its place and time */
 
 struct watch {
 	struct call *c;
@@ -72,23 +74,29 @@ static char *write_token(struct watch *w, uint64_t seq)
 
 struct sending {
 	Causeway__V1__DeviceEventKind kind;
-	Causeway__V1__Device *device;
+	struct span device; /* packed; empty: none */
 	uint64_t time_ms, seq;
 };
 
+/* A message WatchDevicesResponse of devices.proto. */
 static int send_event(struct watch *w, const struct sending *s)
 {
-	Causeway__V1__WatchDevicesResponse out = CAUSEWAY__V1__WATCH_DEVICES_RESPONSE__INIT;
-	struct msg_mem mem = msg_mem_of(call_allocator(w->c));
+	const char *token = write_token(w, s->seq);
+	struct buf out;
+	struct pb pb;
 
-	out.kind = s->kind;
-	out.device = s->device;
-	out.event_time = msg_time(&mem, s->time_ms != 0 ? s->time_ms : (uint64_t)clock_wall_ms());
-	out.resume_token = write_token(w, s->seq);
 	w->sent_ms = clock_mono_ms();
-	if (mem.failed || out.resume_token == NULL)
+	if (token == NULL)
 		return -ERR_NOMEM;
-	return call_send(w->c, &out.base);
+	buf_init(&out, EVENT_MAX);
+	pb = pb_start(&out, s->device.len + EVENT_MAX - DEVICE_PACKED_MAX);
+	pb_uint(&pb, 1, s->kind);
+	if (s->device.len > 0)
+		pb_span(&pb, 2, s->device);
+	pb_time(&pb, 3, s->time_ms != 0 ? s->time_ms : (uint64_t)clock_wall_ms());
+	pb_text(&pb, 4, token);
+	pb_finish(&pb);
+	return call_send_packed(w->c, &out);
 }
 
 static bool sees(const struct watch *w, const char *group)
@@ -122,8 +130,8 @@ static bool was_shown(const struct watch *w, const struct device_key *key)
 
 struct copying {
 	struct watch *w;
-	struct msg_mem mem;
-	Causeway__V1__Device *list[SNAPSHOT_STEP];
+	struct buf packed; /* len devices, one behind the other */
+	size_t ends[SNAPSHOT_STEP];
 	struct device_key keys[SNAPSHOT_STEP];
 	size_t len, looked;
 	struct device_key last;
@@ -133,6 +141,7 @@ struct copying {
 static bool copy_one(void *arg, const struct device_view *v)
 {
 	struct copying *cp = arg;
+	struct pb pb;
 
 	cp->more = cp->len == SNAPSHOT_STEP || cp->looked == 32UL * SNAPSHOT_STEP;
 	if (cp->more)
@@ -141,25 +150,29 @@ static bool copy_one(void *arg, const struct device_view *v)
 	cp->last = v->key;
 	if (!sees(cp->w, v->group) || !filter_matches(cp->w->filter, device_filter_value, v))
 		return true;
-	cp->list[cp->len] = device_msg(&cp->mem, v);
-	cp->keys[cp->len] = v->key;
-	cp->len += cp->list[cp->len] != NULL ? 1 : 0;
-	return !cp->mem.failed;
+	pb = pb_start(&cp->packed, DEVICE_PACKED_MAX);
+	device_pack(&pb, v);
+	pb_finish(&pb);
+	cp->ends[cp->len] = cp->packed.len;
+	cp->keys[cp->len++] = v->key;
+	return cp->packed.err == 0;
 }
 
 static int send_copies(struct watch *w, struct copying *cp)
 {
-	int err = cp->mem.failed ? -ERR_NOMEM : 0;
+	size_t at = 0;
+	int err = cp->packed.err;
 
-	for (size_t i = 0; i < cp->len && err == 0; i++) {
+	for (size_t i = 0; i < cp->len && err == 0; at = cp->ends[i++]) {
 		/* Resuming in the middle of a snapshot is a new snapshot: the token's place is before any event. */
 		struct sending s = {CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_SNAPSHOT,
-		                    cp->list[i], 0, UINT64_MAX};
+		                    span_of(cp->packed.data + at, cp->ends[i] - at), 0, UINT64_MAX};
 
 		err = note_shown(w, &cp->keys[i], true);
 		if (err == 0)
 			err = send_event(w, &s);
 	}
+	buf_free(&cp->packed);
 	return err;
 }
 
@@ -176,7 +189,7 @@ static int send_snapshot(struct watch *w)
 	w->resumed = false;
 	while (err == 0) {
 		cp->w = w;
-		cp->mem = msg_mem_of(call_allocator(w->c));
+		buf_init(&cp->packed, (size_t)SNAPSHOT_STEP * DEVICE_PACKED_MAX);
 		cp->len = cp->looked = 0;
 		cp->more = false;
 		gateway_device_each(w->g, after, copy_one, cp);
@@ -196,19 +209,25 @@ static int send_snapshot(struct watch *w)
 
 struct looking {
 	struct watch *w;
-	struct msg_mem mem;
-	Causeway__V1__Device *msg;
-	bool visible, matches;
+	const struct device_event *ev;
+	struct buf packed;
+	bool matches;
 };
 
 static void look(void *arg, const struct device_view *v)
 {
 	struct looking *l = arg;
+	struct device_view then = *v;
+	struct pb pb;
 
-	l->visible = sees(l->w, v->group);
-	l->matches = l->visible && filter_matches(l->w->filter, device_filter_value, v);
-	if (l->matches)
-		l->msg = device_msg(&l->mem, v);
+	l->matches = sees(l->w, v->group) && filter_matches(l->w->filter, device_filter_value, v);
+	if (!l->matches)
+		return;
+	if (l->ev->kind == DEVICE_EVENT_POWER)
+		then.power = l->ev->power;
+	pb = pb_start(&l->packed, DEVICE_PACKED_MAX);
+	device_pack(&pb, &then);
+	pb_finish(&pb);
 }
 
 static Causeway__V1__DeviceEventKind kind_of(enum device_event_kind k)
@@ -232,44 +251,52 @@ static Causeway__V1__DeviceEventKind kind_of(enum device_event_kind k)
 /* The device is gone, or is nothing for this watcher any more: told only to who may know of it. */
 static int send_removed(struct watch *w, const struct device_event *ev, bool may_know)
 {
-	struct msg_mem mem = msg_mem_of(call_allocator(w->c));
-	struct sending s = {CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_REMOVED, NULL,
-	                    ev->time_ms, ev->seq};
+	struct sending s = {.kind = CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_REMOVED,
+	                    .time_ms = ev->time_ms,
+	                    .seq = ev->seq};
 	bool known = !w->tracks ? ev->kind == DEVICE_EVENT_REMOVED
 	                        : was_shown(w, &ev->key) || (w->resumed && may_know);
+	struct buf packed = {.cap = DEVICE_PACKED_MAX};
+	struct pb pb;
+	int err;
 
 	if (!known)
 		return 0;
 	(void)note_shown(w, &ev->key, false);
-	s.device = device_msg_id(&mem, &ev->key);
-	return s.device != NULL ? send_event(w, &s) : -ERR_NOMEM;
+	pb = pb_start(&packed, 4 * DEVICE_KEY_TEXT_MAX);
+	device_pack_id(&pb, &ev->key);
+	pb_finish(&pb);
+	s.device = buf_span(&packed);
+	err = packed.err != 0 ? packed.err : send_event(w, &s);
+	buf_free(&packed);
+	return err;
+}
+
+static int send_changed(struct watch *w, const struct device_event *ev, struct span device)
+{
+	struct sending s = {kind_of(ev->kind), device, ev->time_ms, ev->seq};
+	int err;
+
+	if (w->tracks && !w->resumed && !was_shown(w, &ev->key))
+		s.kind = CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_ADDED;
+	/* A removal that was followed by a new start is told by the later event. */
+	if (ev->kind == DEVICE_EVENT_REMOVED)
+		s.kind = CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_UPDATED;
+	err = note_shown(w, &ev->key, true);
+	return err != 0 ? err : send_event(w, &s);
 }
 
 static int send_one(struct watch *w, const struct device_event *ev)
 {
-	struct looking l = {.w = w, .mem = msg_mem_of(call_allocator(w->c))};
-	struct sending s = {.kind = kind_of(ev->kind), .time_ms = ev->time_ms, .seq = ev->seq};
+	struct looking l = {.w = w, .ev = ev, .packed = {.cap = DEVICE_PACKED_MAX}};
 	size_t mark = call_mark(w->c);
 	bool there = gateway_device_view(w->g, &ev->key, look, &l) == 0;
-	int err;
+	int err = l.packed.err;
 
-	if (l.mem.failed)
-		return -ERR_NOMEM;
-	if (!there || !l.matches) {
-		err = send_removed(w, ev, sees(w, ev->group));
-	} else {
-		/* A removal that was followed by a new start is told by the later event. */
-		if (ev->kind == DEVICE_EVENT_POWER)
-			l.msg->power_state = (Causeway__V1__PowerState)ev->power;
-		if (w->tracks && !w->resumed && !was_shown(w, &ev->key))
-			s.kind = CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_ADDED;
-		if (ev->kind == DEVICE_EVENT_REMOVED)
-			s.kind = CAUSEWAY__V1__DEVICE_EVENT_KIND__DEVICE_EVENT_KIND_UPDATED;
-		s.device = l.msg;
-		err = note_shown(w, &ev->key, true);
-		if (err == 0)
-			err = send_event(w, &s);
-	}
+	if (err == 0)
+		err = there && l.matches ? send_changed(w, ev, buf_span(&l.packed))
+		                         : send_removed(w, ev, sees(w, ev->group));
+	buf_free(&l.packed);
 	call_release(w->c, mark);
 	return err;
 }

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "mgmtapi/api_internal.h"
 #include "mgmtapi/device_msg.h"
+#include "mgmtapi/device_pack.h"
 #include "mgmtapi/mutation.h"
 #include "mgmtapi/pending.h"
 
@@ -21,62 +22,81 @@
 
 struct getting {
 	struct call *c;
-	struct msg_mem mem;
-	Causeway__V1__Device *msg;
+	struct buf packed;
+	bool found;
 };
 
-static void get_view(void *arg, const struct device_view *v)
+static bool sees(const struct call *c, const struct device_view *v)
+{
+	return principal_sees_group((void *)(uintptr_t)call_principal(c), v->group);
+}
+
+static void pack_view(void *arg, const struct device_view *v)
 {
 	struct getting *g = arg;
+	struct pb w;
 
-	if (principal_sees_group((void *)(uintptr_t)call_principal(g->c), v->group))
-		g->msg = device_msg(&g->mem, v);
+	g->found = sees(g->c, v);
+	if (!g->found)
+		return;
+	w = pb_start(&g->packed, DEVICE_PACKED_MAX);
+	device_pack(&w, v);
+	pb_finish(&w);
 }
 
 static int get_device(struct call *c, const ProtobufCMessage *request)
 {
 	const Causeway__V1__GetDeviceRequest *rq = (const void *)request;
-	struct getting g = {.c = c, .mem = msg_mem_of(call_allocator(c))};
+	struct getting g = {.c = c, .packed = {.cap = DEVICE_PACKED_MAX}};
 	struct device_key key;
 	int err = find_device(c, rq->device, &key);
 
 	if (err != 0)
 		return err;
-	err = gateway_device_view(api_of(c)->gateway, &key, get_view, &g);
-	if (g.mem.failed)
-		return no_memory(c);
-	return err == 0 && g.msg != NULL ? call_send(c, &g.msg->base) : device_gone(c, rq->device);
+	err = gateway_device_view(api_of(c)->gateway, &key, pack_view, &g);
+	return err == 0 && g.found ? call_send_packed(c, &g.packed) : device_gone(c, rq->device);
 }
+
+#define DEVICE_PACKED_USUAL 512 /* octets that few devices exceed */
+#define PAGE_TOKEN_PACKED   (PAGE_TOKEN_TEXT_MAX + PB_TAG_MAX + PB_VARINT_MAX)
 
 struct listing {
 	struct call *c;
-	struct msg_mem mem;
 	const struct filter *filter;
-	Causeway__V1__Device **list;
+	struct buf out; /* the response as far as it is written */
 	size_t len, max, step, scanned;
 	struct device_key last;
 	bool more, stepped;
 };
 
+static bool page_is_full(const struct listing *l)
+{
+	size_t next = PB_TAG_MAX + PB_VARINT_MAX + DEVICE_PACKED_MAX + PAGE_TOKEN_PACKED;
+
+	return l->len == l->max || next > l->out.cap - l->out.len;
+}
+
 static bool list_one(void *arg, const struct device_view *v)
 {
 	struct listing *l = arg;
-	Causeway__V1__Device *msg;
+	uint8_t *content;
+	struct pb w;
 
-	if (l->step == SCAN_STEP || l->len == l->max) {
+	if (l->step == SCAN_STEP || page_is_full(l)) {
 		l->stepped = true;
 		return false;
 	}
 	l->step++;
 	l->last = v->key;
-	if (!principal_sees_group((void *)(uintptr_t)call_principal(l->c), v->group) ||
-	    !filter_matches(l->filter, device_filter_value, v))
+	if (!sees(l->c, v) || !filter_matches(l->filter, device_filter_value, v))
 		return true;
-	msg = device_msg(&l->mem, v);
-	if (msg == NULL)
-		return false;
-	l->list[l->len++] = msg;
-	return true;
+	w = pb_start(&l->out, PB_TAG_MAX + PB_VARINT_MAX + DEVICE_PACKED_MAX);
+	content = pb_nest(&w, 1);
+	device_pack(&w, v);
+	pb_unnest(&w, content);
+	pb_finish(&w);
+	l->len++;
+	return l->out.err == 0;
 }
 
 /* In steps, so that the lock is held shortly and other fibers get their turn. */
@@ -90,9 +110,9 @@ static void scan(struct listing *l, const struct device_key *after)
 		gateway_device_each(api_of(l->c)->gateway, from, list_one, l);
 		l->scanned += l->step;
 		from = &l->last;
-		if (l->stepped && l->len < l->max)
+		if (l->stepped && !page_is_full(l))
 			fiber_yield();
-	} while (l->stepped && l->len < l->max && l->scanned < SCAN_MAX && !l->mem.failed);
+	} while (l->stepped && !page_is_full(l) && l->scanned < SCAN_MAX && l->out.err == 0);
 	l->more = l->stepped;
 }
 
@@ -120,34 +140,44 @@ static int open_list(struct call *c, const Causeway__V1__ListDevicesRequest *rq,
 	return err;
 }
 
+static void put_page_token(struct listing *l, const char *filter)
+{
+	char text[DEVICE_KEY_TEXT_MAX], *token;
+	struct pb w;
+
+	device_key_format(&l->last, text);
+	token = page_close(l->c, filter, span_str(text));
+	if (token == NULL) {
+		l->out.err = -ERR_NOMEM;
+		return;
+	}
+	w = pb_start(&l->out, PAGE_TOKEN_PACKED);
+	pb_text(&w, 2, token);
+	pb_finish(&w);
+}
+
 static int list_devices(struct call *c, const ProtobufCMessage *request)
 {
 	const Causeway__V1__ListDevicesRequest *rq = (const void *)request;
-	Causeway__V1__ListDevicesResponse out = CAUSEWAY__V1__LIST_DEVICES_RESPONSE__INIT;
 	struct listing l = {
-		.c = c, .mem = msg_mem_of(call_allocator(c)), .max = page_size(rq->page_size)};
+		.c = c, .out = {.cap = call_send_max(c)}, .max = page_size(rq->page_size)};
 	struct filter *f = call_alloc(c, sizeof(*f));
-	char text[DEVICE_KEY_TEXT_MAX];
 	struct device_key after;
 	bool has_after;
 	int err;
 
-	l.list = call_alloc(c, l.max * sizeof(*l.list));
-	if (f == NULL || l.list == NULL)
+	if (f == NULL)
 		return no_memory(c);
 	err = open_list(c, rq, f, &after, &has_after);
 	if (err != 0)
 		return err;
 	l.filter = f;
+	(void)buf_reserve(&l.out, MIN(l.max * DEVICE_PACKED_USUAL, l.out.cap));
 	scan(&l, has_after ? &after : NULL);
-	if (l.mem.failed)
-		return no_memory(c);
-	out.devices = l.list;
-	out.n_devices = l.len;
-	device_key_format(&l.last, text);
 	if (l.more)
-		out.next_page_token = page_close(c, rq->filter, span_str(text));
-	return out.next_page_token != NULL ? call_send(c, &out.base) : no_memory(c);
+		put_page_token(&l, rq->filter);
+	err = call_send_packed(c, &l.out);
+	return err == -ERR_NOMEM ? no_memory(c) : err;
 }
 
 /* ---- changing one device's record ---- */
@@ -248,10 +278,24 @@ static int apply_change(struct mutation *m, struct store_txn *txn, void *arg)
 	return err;
 }
 
+struct living {
+	struct call *c;
+	struct msg_mem mem;
+	Causeway__V1__Device *msg;
+};
+
+static void keep_live(void *arg, const struct device_view *v)
+{
+	struct living *l = arg;
+
+	if (sees(l->c, v))
+		l->msg = device_msg(&l->mem, v);
+}
+
 /* Finds the device and runs apply. A kept answer comes first: by now the device may be gone or have another name. */
 static int run_change(struct call *c, struct change *ch, mutation_apply_fn *apply)
 {
-	struct getting g = {.c = c, .mem = msg_mem_of(call_allocator(c))};
+	struct living g = {.c = c, .mem = msg_mem_of(call_allocator(c))};
 	struct mutation *m = mutation_new(c, ch->rq);
 	char text[DEVICE_KEY_TEXT_MAX];
 	int err = m != NULL ? mutation_kept(m) : -ERR_NOMEM;
@@ -259,7 +303,7 @@ static int run_change(struct call *c, struct change *ch, mutation_apply_fn *appl
 	if (err != 0)
 		return m != NULL ? mutation_finish(m, err == 1 ? 0 : err) : err;
 	err = find_device(c, ch->text, &ch->key);
-	if (err == 0 && gateway_device_view(api_of(c)->gateway, &ch->key, get_view, &g) != 0)
+	if (err == 0 && gateway_device_view(api_of(c)->gateway, &ch->key, keep_live, &g) != 0)
 		err = device_gone(c, ch->text);
 	if (err == 0 && g.msg == NULL)
 		err = g.mem.failed ? no_memory(c) : device_gone(c, ch->text);

@@ -12,14 +12,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct filter f;
 	static const struct label labels[] = {{"site", "berlin"}, {"rack/a", "7"}};
-	const struct device_view v = {.name = "pc-17",
-	                              .group = "office",
-	                              .state = DEVICE_APPROVED,
-	                              .labels = labels,
-	                              .labels_len = ARRAY_LEN(labels),
-	                              .connected = true,
-	                              .power = POWER_OFF_SOFT,
-	                              .facts = {.amt_version = "15.0.23", .host_name = "pc"}};
+	const struct device_view v = {
+		.name = "pc-17",
+		.group = "office",
+		.state = DEVICE_APPROVED,
+		.labels = labels,
+		.labels_len = ARRAY_LEN(labels),
+		.connected = true,
+		.power = POWER_OFF_SOFT,
+		.facts = {.amt_version = "15.0.23", .host_name = "pc", .control_mode = "acm"}};
 	char *text = malloc(size + 1);
 	struct buf why;
 

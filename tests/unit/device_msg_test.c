@@ -27,6 +27,7 @@ static struct device_view view_of(const struct store_device *d)
 		.pinned = d->pinned,
 		.tls_version = "",
 		.tls_cipher = "",
+		.facts = {.host_name = "", .amt_version = "", .build = "", .control_mode = ""},
 		.amt_problem = "",
 	};
 }
