@@ -16,8 +16,7 @@ MIB = 1048576
 
 def scale(result):
     steps = result["extra"]["steps"]
-    gateways = max(s.get("gateways", 1) for s in steps)
-    title = "Memory of an idle tunnel" + (f" ({gateways} gateways share the tunnels)" if gateways > 1 else "")
+    title = "Memory of an idle tunnel"
     return svg.line_plot(title, "tunnels", "octets a tunnel", [
         ("process, resident", [(s["tunnels"], s["rss"]) for s in steps]),
         ("kernel objects, both ends", [(s["tunnels"], s["slab"]) for s in steps])])

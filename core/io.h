@@ -64,6 +64,7 @@ void io_bell_ring(struct io_bell *target, struct io *mine);
 struct io_opts {
 	bool force_min;   /* only what kernel 6.1 has */
 	unsigned buffers; /* 0: IO_BUFFERS; a power of two */
+	bool own_fds; /* the ring's descriptor is in the calling thread's table only: others ring by the eventfd */
 	struct io_bell *bell;
 	struct io_counters *counters;
 };

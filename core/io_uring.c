@@ -433,7 +433,7 @@ int io_open(const struct io_opts *opts, struct io **out)
 		io_release(io);
 		return err_from_errno(-rc);
 	}
-	if (io->caps.msg_ring)
+	if (io->caps.msg_ring && !opts->own_fds)
 		atomic_store(&io->bell->ring_fd, io->ring.ring_fd);
 	*out = io;
 	return 0;

@@ -174,11 +174,10 @@ void listener_close(struct listener *l)
 	if (l->closing)
 		return;
 	l->closing = true;
-	if (l->inflight > 0) {
-		/* Ends the accepts; the cancellation covers those that are just being made. */
-		io_shutdown(l->socket.fd, SHUT_RDWR);
+	/* Ends the accepts, and the listening: other tables of descriptors may have the socket, too. The cancellation covers accepts that are just being made. */
+	io_shutdown(l->socket.fd, SHUT_RDWR);
+	if (l->inflight > 0)
 		io_cancel_fd(l->loop->io, l->socket.fd);
-	}
 	release_if_done(l);
 }
 

@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define COMPLETION_BUDGET 1024
 #define TASK_BUDGET       256
@@ -47,9 +48,13 @@ struct loop *loop_new(const struct loop_opts *opts)
 	l->now_ms = clock_mono_ms();
 	l->busy = busy_metric(l);
 	wheel_init(&l->wheel, l->now_ms);
+	l->pass = (struct fd_pass){.in = -1, .out = -1};
+	l->bell.eventfd = -1;
 	l->fibers = fiber_sched_new();
-	if (l->fibers != NULL && io_bell_init(&l->bell) == 0)
+	if (l->fibers != NULL && io_bell_init(&l->bell) == 0 &&
+	    (!opts->own_fds || fd_pass_init(&l->pass) == 0))
 		return l;
+	io_bell_fini(&l->bell);
 	fiber_sched_free(l->fibers);
 	free(l);
 	return NULL;
@@ -64,6 +69,7 @@ void loop_free(struct loop *l)
 		l->part->free(l->conns);
 	fiber_sched_free(l->fibers);
 	io_bell_fini(&l->bell);
+	fd_pass_fini(&l->pass);
 	free(l);
 }
 
@@ -235,6 +241,28 @@ static bool end(struct loop *l)
 	return atomic_compare_exchange_strong(&l->mailbox, &none, &mailbox_closed);
 }
 
+/* ---- descriptors ------------------------------------------------------------------------------------------------------------ */
+
+#define FD_PASSED \
+	(1        \
+	 << 30) /* in what loop_fd_send returns: it is on its way; no descriptor has such a number */
+
+int loop_fd_send(struct loop *to, int fd)
+{
+	int err;
+
+	if (!to->opts.own_fds || to == current)
+		return fd;
+	err = fd_pass_send(&to->pass, fd);
+	return err != 0 ? err : FD_PASSED;
+}
+
+int loop_fd_take(struct loop *l, int sent)
+{
+	ASSERT(l == current);
+	return sent == FD_PASSED ? fd_pass_take(&l->pass) : sent;
+}
+
 static void name_thread(const struct loop *l)
 {
 	char name[16];
@@ -255,15 +283,19 @@ int loop_run(struct loop *l)
 		.force_min = l->opts.force_min,
 		.buffers = l->opts.recv_buffers,
 		.bell = &l->bell,
+		.own_fds = l->opts.own_fds,
 		.counters = &l->io_counters,
 	};
 	bool busy = true;
 	int rc;
 
 	ASSERT(current == NULL && l->io == NULL);
-	rc = io_open(&opts, &l->io);
+	rc = l->opts.own_fds ? fd_table_own() : 0;
+	if (rc == 0)
+		rc = io_open(&opts, &l->io);
 	if (rc != 0)
 		return rc;
+	atomic_store(&l->thread, l->opts.own_fds ? gettid() : 0);
 	name_thread(l);
 	current = l;
 	for (;;) {
@@ -276,11 +308,21 @@ int loop_run(struct loop *l)
 	}
 	io_close(l->io);
 	l->io = NULL;
+	atomic_store(&l->thread, 0);
 	current = NULL;
 	return 0;
 }
 
 /* ---- statistics --------------------------------------------------------------------------------------------------------- */
+
+/* Before Linux 6.2, which does not tell the length of a table: what most of them are. */
+static uint64_t own_fds(const struct loop *l)
+{
+	pid_t thread = atomic_load((_Atomic pid_t *)&l->thread);
+	uint64_t n = thread != 0 ? fd_table_len(thread) : 0;
+
+	return n > 0 || thread == 0 ? n : counter_read(&l->n.conns_live);
+}
 
 void loop_stats_read(const struct loop *l, struct loop_stats *out)
 {
@@ -296,6 +338,7 @@ void loop_stats_read(const struct loop *l, struct loop_stats *out)
 		.submit_failures = counter_read(&l->io_counters.submit_failures),
 		.fibers_started = counter_read(&l->n.fibers_started),
 		.fibers_refused = counter_read(&l->n.fibers_refused),
+		.own_fds = own_fds(l),
 		.fibers_live = counter_read(&l->n.fibers_live),
 		.conns_opened = counter_read(&l->n.conns_opened),
 		.conns_live = counter_read(&l->n.conns_live),

@@ -20,6 +20,8 @@ struct loop_opts {
 		recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
 	/* Where servers' TLS handshakes run; must outlive loop_run. NULL: on the loop itself. */
 	struct handshakes *handshakes;
+	/* The thread takes a table of descriptors of its own (fd_table.h). All loops that post to one another alike. */
+	bool own_fds;
 };
 
 /*
@@ -67,6 +69,14 @@ bool loop_post(struct loop *l, struct task *t);
 /* loop_defer: loop thread only: the same for this loop, later in this iteration, without a wake-up. */
 void loop_defer(struct loop *l, struct task *t);
 
+/*
+ * loop_fd_send: gives fd, which is open in the calling loop's table, to the loop to. What it returns goes with a task that is posted right
+ * after it from this thread, and in that task loop_fd_take makes it a descriptor there. Both return a negative error when fd was lost (closed):
+ * too many are on their way, or the other table is full. Without own_fds, or if to is the calling loop, it is fd itself.
+ */
+int loop_fd_send(struct loop *to, int fd) MUST_CHECK;
+int loop_fd_take(struct loop *l, int sent) MUST_CHECK;
+
 /* A timer, embedded in its owner. All zero: not armed. Loop thread only. Accuracy: 16 ms. */
 struct timer {
 	struct timer *next, **prev; /* internal: list in a wheel slot; prev NULL: not armed */
@@ -92,7 +102,8 @@ struct loop_stats {
 	uint64_t conns_opened, accept_errors, handshakes_done, handshakes_failed,
 		handshakes_resumed, bytes_in, bytes_out;
 	uint64_t send_memory_refused; /* blocks that send queues did not get */
-	/* present values */
+	/* present values; own_fds: descriptors in the loop's own table, 0 if it has none */
+	uint64_t own_fds;
 	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size;
 };
 /* loop_stats_read: any thread; values are each right but not from one instant. */

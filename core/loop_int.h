@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "core/fd_table.h"
 #include "core/io.h"
 #include "core/list.h"
 #include "core/loop.h"
@@ -40,6 +41,8 @@ struct loop {
 	struct loop_opts opts;
 	struct io *io; /* NULL outside loop_run */
 	struct io_bell bell;
+	struct fd_pass pass;  /* with own_fds: descriptors on their way here */
+	_Atomic pid_t thread; /* with own_fds: whose table it is, while loop_run runs */
 	_Atomic bool stop;
 	/* The mailbox: a stack that posters push on and the loop takes whole; &mailbox_closed after the end. */
 	_Atomic(struct task *) mailbox;

@@ -27,6 +27,7 @@ static void handover_run(struct task *task)
 {
 	struct handover *h = container_of(task, struct handover, task);
 
+	h->arrival.fd = loop_fd_take(h->w->loop, h->arrival.fd);
 	tunnel_accept(h->w, &h->arrival);
 	free(h);
 }
@@ -94,15 +95,20 @@ static void hand_over(struct gateway *g, const struct arrival *a)
 		return;
 	}
 	*h = (struct handover){.task = {.run = handover_run}, .w = least_loaded(g), .arrival = *a};
+	h->arrival.fd = loop_fd_send(h->w->loop, a->fd);
+	if (h->arrival.fd < 0) {
+		gw_count(GW_REFUSED_DESCRIPTORS);
+		arrivals_release(&g->arrivals, a->source);
+		free(h);
+		return;
+	}
 	atomic_fetch_add(&h->w->load, 1);
 	atomic_fetch_add(&g->tunnels, 1);
 	if (atomic_fetch_add(&g->handshakes, 1) + 1 >= g->accept_config->max_handshakes &&
 	    !g->listeners_paused)
 		pause_listeners(g, true);
-	if (!loop_post(h->w->loop, &h->task)) { /* that worker has ended: so does the process */
-		close(a->fd);
+	if (!loop_post(h->w->loop, &h->task)) /* that worker has ended: so does the process */
 		free(h);
-	}
 }
 
 static void accepted(void *user, int fd, const struct addr *peer)

@@ -143,8 +143,9 @@ static int make_gateway(struct daemon *d)
 		return complain(d, "out of memory");
 	(void)tickets_refresh(d->store, d->tickets);
 
-	d->workers = workers_new((unsigned)d->settings.workers,
-	                         (unsigned)d->settings.handshake_threads, &d->why);
+	d->workers =
+		workers_new((unsigned)d->settings.workers, (unsigned)d->settings.handshake_threads,
+	                    limits_own_tables(&d->settings), &d->why);
 	if (d->workers == NULL)
 		return complain(d, "workers");
 	opts.loops = workers_loops(d->workers, &opts.loops_len);
@@ -451,6 +452,7 @@ static int prepare(struct daemon *d)
 		return complain(d, "configuration");
 	log_init((enum log_format)d->settings.log_format, (enum log_level)d->settings.log_level);
 	limits_raise();
+	trim_arenas();
 	if (uring_probe(&caps, &d->why) != 0)
 		return complain(d, "io_uring");
 	if (tls_global_init() != 0)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* limits.c: reads limits from the kernel and compares them with what the settings will need. */
 #include "gateway/limits.h"
+#include "core/fd_table.h"
 #include "core/log.h"
 #include "gateway/settings.h"
+#include "gateway/workers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -96,24 +98,48 @@ void limits_read(const char *root, struct limits *out)
 	*out = (struct limits){.nofile = UINT64_MAX, .memory_max = UINT64_MAX};
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur != RLIM_INFINITY)
 		out->nofile = r.rlim_cur;
+	out->own_tables = fd_table_can();
 	out->somaxconn = number_in(root, "/proc/sys/net/core/somaxconn", "");
 	out->memory_available = kib > UINT64_MAX / 1024 ? UINT64_MAX : kib * 1024;
 	group_memory(root, out);
 }
 
+static uint64_t files_needed(const struct settings *s)
+{
+	return s->cira.max_tunnels + s->api.max_connections + NOFILE_OTHER;
+}
+
+static bool own_tables(const struct limits *l, const struct settings *s)
+{
+	return l->own_tables && l->nofile < files_needed(s);
+}
+
+bool limits_own_tables(const struct settings *s)
+{
+	struct limits l;
+
+	limits_read("", &l);
+	return own_tables(&l, s);
+}
+
 static void check_nofile(const struct limits *l, const struct settings *s, struct limit_finding *f)
 {
+	uint64_t workers = s->workers != 0 ? (uint64_t)s->workers : workers_default();
+	bool own = own_tables(l, s);
+
 	*f = (struct limit_finding){
 		.what = LIMIT_NOFILE,
-		.have = l->nofile,
-		.need = s->cira.max_tunnels + s->api.max_connections + NOFILE_OTHER,
+		.have = own ? left_of(l->nofile, NOFILE_OTHER) * workers + NOFILE_OTHER : l->nofile,
+		.need = files_needed(s),
 	};
 	(void)snprintf(f->text, sizeof(f->text),
 	               "about %" PRIu64 " tunnels fit, not cira.max_tunnels %" PRIu64
 	               "; raise it with 'systemctl edit causewayd' and LimitNOFILE=%" PRIu64
-	               ", or before starting by hand 'ulimit -n %" PRIu64 "'",
-	               left_of(l->nofile, s->api.max_connections + NOFILE_OTHER),
-	               s->cira.max_tunnels, f->need, f->need);
+	               ", or before starting by hand 'ulimit -n %" PRIu64 "'%s",
+	               left_of(f->have, s->api.max_connections + NOFILE_OTHER), s->cira.max_tunnels,
+	               f->need, f->need,
+	               own ? ", or set more 'workers': each has a table of descriptors of its own"
+	                   : "");
 }
 
 static void check_backlog(const struct limits *l, struct limit_finding *f)

@@ -19,7 +19,8 @@ struct settings;
 
 /* What the system says; UINT64_MAX: no limit, or it does not say. */
 struct limits {
-	uint64_t nofile;           /* soft, after it was raised to the hard one */
+	uint64_t nofile;           /* soft, after it was raised to the hard one; of one table */
+	bool own_tables;           /* threads may take tables of descriptors of their own */
 	uint64_t somaxconn;        /* net.core.somaxconn */
 	uint64_t memory_available; /* octets: MemAvailable */
 	uint64_t memory_max; /* octets: of the control group, what it uses already taken off */
@@ -29,6 +30,12 @@ struct limits {
 void limits_raise(void);
 /* limits_read: from the kernel; root is put before /proc and /sys ("" in production, a folder in tests). */
 void limits_read(const char *root, struct limits *out);
+
+/*
+ * limits_own_tables: whether each worker takes a table of descriptors of its own (core/fd_table.h): when one table is too small for
+ * cira.max_tunnels and the system allows it. Otherwise they share one, which spares passing accepted connections on.
+ */
+bool limits_own_tables(const struct settings *s);
 
 enum limit_what { LIMIT_NOFILE, LIMIT_BACKLOG, LIMIT_MEMORY, LIMITS_LEN };
 

@@ -107,8 +107,9 @@ static const struct conf_field fields[] = {
 	{"store.key_file", CONF_STR, AT(store_key_file),
          .help = "File with the key that seals secrets in the database. Empty: seal.key in the "
                  "data folder."},
-	{"workers", CONF_INT, AT(workers), .value = "0", .max = 255,
-         .help = "Worker threads. 0: one for each core."},
+	{"workers", CONF_INT, AT(workers), .value = "0", .max = 64,
+         .help = "Worker threads. 0: one for each core. Where nofile is less than "
+                 "cira.max_tunnels, each has as many descriptors."},
 	{"handshake_threads", CONF_INT, AT(handshake_threads), .value = "0", .max = 255,
          .help = "Threads for TLS handshakes, beside the workers. 0: one for each core."},
 	{"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), .value = "10s", .max = 60 * MINUTE,

@@ -6,6 +6,14 @@
 #include "gateway/trim.h"
 
 #include <malloc.h>
+#include <unistd.h>
+
+void trim_arenas(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	(void)mallopt(M_ARENA_MAX, cores > 1 ? (int)MIN(cores, 64L) : 1);
+}
 
 bool trim_due(struct trim *t, size_t tunnels)
 {

@@ -4,6 +4,12 @@
 
 #include "core/base.h"
 
+/*
+ * trim_arenas: before threads: as many heaps as cores. The allocator would make one for each thread, and what lies idle in each counts for
+ * nothing but memory: 300 octets a tunnel at 10,000 tunnels with 6 workers, no difference in CPU that could be measured.
+ */
+void trim_arenas(void);
+
 /* When the number of tunnels has moved by TRIM_CHANGE_MIN since memory was last given back, and is calm. All zero at start. */
 #define TRIM_CHANGE_MIN 500
 #define TRIM_CALM_S     5

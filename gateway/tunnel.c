@@ -440,10 +440,18 @@ static void accept_undo(struct worker *w, uint64_t source)
 	acceptor_finished(w->g, source);
 }
 
+static void accept_refuse(struct worker *w, const struct arrival *a)
+{
+	gw_count(a->fd < 0 ? GW_REFUSED_DESCRIPTORS : GW_REFUSED_LIMIT);
+	if (a->fd >= 0)
+		close(a->fd);
+	accept_undo(w, a->source);
+}
+
 void tunnel_accept(struct worker *w, const struct arrival *a)
 {
 	uint64_t handle;
-	struct tunnel *t = slot_alloc(&w->tunnels, &handle);
+	struct tunnel *t = a->fd >= 0 ? slot_alloc(&w->tunnels, &handle) : NULL;
 	struct conn_opts opts = {
 		.ops = &tunnel_conn_ops,
 		.user = t,
@@ -452,9 +460,7 @@ void tunnel_accept(struct worker *w, const struct arrival *a)
 	};
 
 	if (t == NULL) {
-		gw_count(GW_REFUSED_LIMIT);
-		close(a->fd);
-		accept_undo(w, a->source);
+		accept_refuse(w, a);
 		return;
 	}
 	t->w = w;

@@ -25,23 +25,28 @@ struct workers {
 	struct loop *loops[WORKERS_LIMIT];
 };
 
-struct workers *workers_new(unsigned n, unsigned handshake_threads, struct buf *why)
+unsigned workers_default(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores > 0 ? MIN((unsigned)cores, (unsigned)WORKERS_LIMIT) : 1;
+}
+
+struct workers *workers_new(unsigned n, unsigned handshake_threads, bool own_fds, struct buf *why)
 {
 	struct workers *w = calloc(1, sizeof(*w));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (w == NULL)
 		return NULL;
-	if (n == 0)
-		n = cores > 0 ? (unsigned)cores : 1;
-	w->n = MIN(n, (unsigned)WORKERS_LIMIT);
+	w->n = n != 0 ? MIN(n, (unsigned)WORKERS_LIMIT) : workers_default();
 	w->handshakes = handshakes_new(handshake_threads, why);
 	if (w->handshakes == NULL) {
 		workers_free(w);
 		return NULL;
 	}
 	for (unsigned i = 0; i < w->n; i++) {
-		const struct loop_opts opts = {.index = i, .handshakes = w->handshakes};
+		const struct loop_opts opts = {
+			.index = i, .handshakes = w->handshakes, .own_fds = own_fds};
 
 		w->loops[i] = w->threads[i].loop = loop_new(&opts);
 		if (w->loops[i] == NULL) {

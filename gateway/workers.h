@@ -7,11 +7,13 @@
 
 struct workers;
 
+/* workers_default: how many loops 0 stands for: one for each core. */
+unsigned workers_default(void);
 /*
- * workers_new: n loops (0: one for each core), not running yet, and the threads that take their TLS handshakes (0: one for
- * each core). NULL with why.
+ * workers_new: n loops (0: workers_default), not running yet, and the threads that take their TLS handshakes (0: one for
+ * each core). own_fds: each loop has a table of descriptors of its own. NULL with why.
  */
-struct workers *workers_new(unsigned n, unsigned handshake_threads, struct buf *why);
+struct workers *workers_new(unsigned n, unsigned handshake_threads, bool own_fds, struct buf *why);
 struct loop *const *workers_loops(const struct workers *w, size_t *n);
 /* workers_start: starts the threads. 0 or negative with why (what blocks io_uring, ...). */
 int workers_start(struct workers *w, struct buf *why) MUST_CHECK;

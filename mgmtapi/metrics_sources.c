@@ -3,6 +3,7 @@
 #include "mgmtapi/metrics_sources.h"
 #include "core/clock.h"
 #include "core/conn.h"
+#include "core/fd_table.h"
 #include "core/fiber.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -182,9 +183,9 @@ static const struct metric_field process_fields[] = {
 	{"process_resident_memory_bytes", "Memory of the process.", NULL, false, PROCESS(resident)},
 	{"process_virtual_memory_bytes", "Address space of the process.", NULL, false,
          PROCESS(virtual)},
-	{"process_open_fds", "Open descriptors.", NULL, false, PROCESS(fds)},
-	{"process_max_fds", "Descriptors that may be open (nofile).", NULL, false,
-         PROCESS(fds_limit)},
+	{"process_open_fds", "Open descriptors, of all tables.", NULL, false, PROCESS(fds)},
+	{"process_max_fds", "Descriptors that may be open: nofile, for each table of a worker.",
+         NULL, false, PROCESS(fds_limit)},
 	{"process_start_time_seconds", "When the process started, since 1970.", NULL, false,
          PROCESS(started_ms), 1e-3},
 	{"causeway_log_suppressed_total", "Log lines left out because their event had no budget.",
@@ -217,18 +218,36 @@ static void read_memory(struct process_figures *f)
  * Since Linux 6.2 the size of /proc/self/fd is the number of descriptors. Before, the lowest free one is near enough: reading a
  * folder of a hundred thousand entries would hold up the loop.
  */
-static uint64_t open_descriptors(void)
+static uint64_t table_of_the_process(void)
 {
-	struct stat st;
+	uint64_t n = fd_table_len(getpid());
 	int lowest;
 
-	if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
-		return (uint64_t)st.st_size;
+	if (n > 0)
+		return n;
 	lowest = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	if (lowest < 0)
 		return 0;
 	close(lowest);
 	return (uint64_t)lowest;
+}
+
+/* Of all tables, and how many tables have the limit for themselves. */
+static void read_descriptors(struct process_figures *f)
+{
+	struct loop_stats st;
+	struct rlimit rl;
+	uint64_t tables = 0;
+
+	f->fds = table_of_the_process();
+	for (size_t i = 0; i < the_loops_len; i++) {
+		loop_stats_read(the_loops[i], &st);
+		f->fds += st.own_fds;
+		tables += st.own_fds > 0 ? 1 : 0;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
+		f->fds_limit =
+			rl.rlim_cur == RLIM_INFINITY ? rl.rlim_cur : rl.rlim_cur * MAX(tables, 1u);
 }
 
 static uint64_t micro(const struct timeval *t)
@@ -240,15 +259,12 @@ static void read_process(void *arg, void *stats)
 {
 	struct process_figures *f = stats;
 	struct rusage ru;
-	struct rlimit rl;
 
 	(void)arg;
 	if (getrusage(RUSAGE_SELF, &ru) == 0)
 		f->cpu_us = micro(&ru.ru_utime) + micro(&ru.ru_stime);
 	read_memory(f);
-	f->fds = open_descriptors();
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
-		f->fds_limit = rl.rlim_cur;
+	read_descriptors(f);
 	f->started_ms = started_ms;
 	f->suppressed = log_suppressed();
 	f->series = metric_series();

@@ -246,13 +246,17 @@ void mgmtapi_start(struct mgmtapi *m)
 static void take_over(struct task *t)
 {
 	struct handoff *h = container_of(t, struct handoff, task);
+	int fd = loop_fd_take(h->worker->loop, h->fd);
 
-	if (h->worker->stopped || h->worker->draining) {
-		(void)close(h->fd);
+	if (fd < 0 || h->worker->stopped || h->worker->draining) {
+		if (fd >= 0)
+			(void)close(fd);
+		else
+			metric_inc(h->worker->api->failed[FRONT_FAILED_LIMIT]);
 		atomic_fetch_sub(&h->worker->conns_len, 1);
 		atomic_fetch_sub(&h->worker->api->connections, 1);
 	} else {
-		front_open(h->worker, h->fd, &h->peer);
+		front_open(h->worker, fd, &h->peer);
 	}
 	free(h);
 }
@@ -265,10 +269,15 @@ void mgmtapi_accept(struct mgmtapi *m, int fd, const struct addr *peer)
 	for (size_t i = 1; i < m->workers_len; i++)
 		if (atomic_load(&m->workers[i].conns_len) < atomic_load(&w->conns_len))
 			w = &m->workers[i];
-	if (h == NULL || atomic_load(&m->connections) >= m->connections_max) {
+	if (h != NULL && atomic_load(&m->connections) < m->connections_max)
+		fd = loop_fd_send(w->loop, fd);
+	else {
+		(void)close(fd);
+		fd = -ERR_FULL;
+	}
+	if (fd < 0) {
 		metric_inc(m->failed[FRONT_FAILED_LIMIT]);
 		free(h);
-		(void)close(fd);
 		return;
 	}
 	atomic_fetch_add(&m->connections, 1);

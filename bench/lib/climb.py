@@ -5,56 +5,54 @@ import time
 
 from lib import machine, processes
 
+WARM = 100  # devices that come and go before memory is looked at
 CHUNK = 50000  # devices in one load source, if its descriptors suffice
 
 
 class Climb:
     """Devices on one gateway, more with each step; use as a context manager.
 
-    Where the descriptors of a process do not suffice for that many tunnels and may not be raised, further gateways take the rest: the figures
-    are sums over all, and one_gateway is False."""
+    A gateway's worker holds as many tunnels as a process may have descriptors, for each has a table of its own where that is less than needed:
+    the gateway gets as many workers as the top takes. A load source has one table; several share the devices."""
 
     def __init__(self, ctx, top, rate=1500):
-        self.ctx, self.rate, self.held = ctx, rate, 0
-        self.gateways, self.fleets, self.stack = [], [], contextlib.ExitStack()
-        self.capacity = processes.tunnels_limit()
-        self.one_gateway = top <= self.capacity
+        self.ctx, self.top, self.rate, self.held = ctx, top, rate, 0
+        self.gateway, self.fleets, self.stack = None, [], contextlib.ExitStack()
+        self.workers = ctx.workers_for(top)
         self.kernel = machine.kernel_memory()
-        self.empty_rss = self.empty_anon = 0
-        if not self.one_gateway:
-            ctx.log(f"a process may have {processes.descriptor_limit():,} descriptors here: {-(-top // self.capacity)} gateways share {top:,} tunnels")
 
     def __enter__(self):
+        self.gateway = self.stack.enter_context(self.ctx.gateway(workers=self.workers, cira={"max_tunnels": self.top + 1000}))
+        with self.ctx.fleet(self.gateway, WARM, rate=200, net=99) as warm:  # so that what a gateway needs once is there
+            warm.wait_ready()
+        self.gateway.wait_empty()
+        self.empty_rss, self.empty_anon = self.gateway.settled(), self.gateway.anon()
+        self.ctx.log(f"{self.workers} workers, {processes.descriptor_limit():,} descriptors each; {self.empty_rss >> 20} MiB resident without tunnels")
         return self
 
     def __exit__(self, *_):
-        for process in (*self.fleets, *self.gateways):
-            process.child.terminate()  # all at once; end() waits for each
+        for process in (*self.fleets, self.gateway):
+            if process is not None:
+                process.child.terminate()  # all at once; end() waits for each
         self.stack.close()
 
     def _add(self, count):
-        """Devices on the newest gateway, or on another one if it is full. As many as fit; their number."""
-        if self.held == len(self.gateways) * self.capacity:
-            gateway = self.stack.enter_context(self.ctx.gateway())
-            self.gateways.append(gateway)
-            self.empty_rss += gateway.settled()
-            self.empty_anon += gateway.anon()
-        room = len(self.gateways) * self.capacity - self.held
-        add = min(CHUNK, self.capacity, count, room)
-        fleet = self.stack.enter_context(self.ctx.fleet(self.gateways[-1], add, rate=self.rate, seed=100 + len(self.fleets),
+        """A load source with count devices, or as many as it can have."""
+        add = min(CHUNK, processes.tunnels_limit(), count)
+        fleet = self.stack.enter_context(self.ctx.fleet(self.gateway, add, rate=self.rate, seed=100 + len(self.fleets),
                                                         net=1 + len(self.fleets), extra=("--backoff-max", "10")))
         self.fleets.append(fleet)
         fleet.wait_ready(timeout=60 + add / 100, every=1)
         self.held += add
 
     def rss(self):
-        return sum(g.rss() for g in self.gateways)
+        return self.gateway.rss()
 
     def cpu_seconds(self):
-        return sum(g.cpu_seconds() for g in self.gateways)
+        return self.gateway.cpu_seconds()
 
     def tunnels(self):
-        return sum(g.metric("causeway_tunnels") for g in self.gateways)
+        return self.gateway.metric("causeway_tunnels")
 
     def to(self, count, settle=10):
         """Adds devices until count are held and memory no longer changes; octets for each tunnel as a dict."""
@@ -62,12 +60,11 @@ class Climb:
         while self.held < count:
             self._add(count - self.held)
         took = time.monotonic() - began
-        for n, gateway in enumerate(self.gateways):
-            gateway.wait_held(min(self.capacity, count - n * self.capacity), 300)
+        self.gateway.wait_held(count, 300)
         time.sleep(settle)
-        self.gateways[-1].settled(within=262144)
-        rss, anon, kernel = self.rss(), sum(g.anon() for g in self.gateways), machine.kernel_memory()
-        found = {"tunnels": count, "gateways": len(self.gateways), "seconds": took, "cpu": self.cpu_seconds() - cpu,
+        self.gateway.settled(within=262144)
+        rss, anon, kernel = self.rss(), self.gateway.anon(), machine.kernel_memory()
+        found = {"tunnels": count, "workers": self.workers, "seconds": took, "cpu": self.cpu_seconds() - cpu,
                  "rss": (rss - self.empty_rss) / count, "anon": (anon - self.empty_anon) / count,
                  "slab": (kernel["slab"] - self.kernel["slab"]) / count,
                  "tcp_buffers": (kernel["tcp_buffers"] - self.kernel["tcp_buffers"]) / count,

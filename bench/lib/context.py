@@ -50,6 +50,11 @@ class Context:
         self._gateways += 1
         return processes.Gateway(self.build, os.path.join(self.workdir, f"gateway-{self._gateways}"), conf, group, amt)
 
+    @staticmethod
+    def workers_for(tunnels):
+        """Workers of a gateway that is to hold so many: at least one for each core, and what their descriptors take."""
+        return max(len(os.sched_getaffinity(0)), -(-tunnels // processes.tunnels_limit()))
+
     def fleet(self, gateway, count, rate=0, extra=(), **more):
         """Simulated devices; see processes.Fleet."""
         return processes.Fleet(gateway, count, rate, extra, **more)

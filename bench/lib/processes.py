@@ -62,8 +62,9 @@ def descriptor_limit():
 
 
 def tunnels_limit():
-    """Tunnels that one gateway, and devices that one load source, can have with these descriptors; some are left for everything else."""
-    return descriptor_limit() - 1000
+    """Tunnels that one worker of a gateway, and devices that one load source, can have with these descriptors; some are left for everything
+    else. A gateway that may have more tunnels gives each worker a table of descriptors of its own."""
+    return descriptor_limit() - 1500
 
 
 class Process:
@@ -285,3 +286,46 @@ class Fleet(Process):
 
     def __exit__(self, *_):
         self.end()
+
+
+class Fleets:
+    """Devices in as many load sources as their descriptors take; what endurance asks of a Fleet."""
+
+    def __init__(self, gateway, count, **more):
+        parts = -(-count // tunnels_limit())
+        self.count, self.stack, self.parts = count, contextlib.ExitStack(), []
+        self.plan = [lambda i=i: Fleet(gateway, count * (i + 1) // parts - count * i // parts, seed=100 + i, net=1 + i, **more) for i in range(parts)]
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            for make in self.plan:
+                self.parts.append(stack.enter_context(make()))
+            self.stack = stack.pop_all()
+        self.of = {guid: part for part in self.parts for guid in part.guids()}
+        return self
+
+    def __exit__(self, *_):
+        for part in self.parts:
+            part.child.terminate()  # all at once; end() waits for each
+        self.stack.close()
+
+    def guids(self):
+        return list(self.of)
+
+    def order(self, command, guid, *words):
+        """A command about one device."""
+        return self.of[guid].order(" ".join((command, guid, *words)))
+
+    def stats(self):
+        found = [part.stats() for part in self.parts]
+        return {k: sum(f[k] for f in found) for k in found[0]}
+
+    def ready(self):
+        return sum(part.ready() for part in self.parts)
+
+    def wait_ready(self, n, timeout, every=1):
+        wait_for(f"{n} devices", lambda: self.ready() >= n, timeout, every)
+
+    def violations(self):
+        """After their end."""
+        return sum(part.report.get("violations", 0) for part in self.parts)

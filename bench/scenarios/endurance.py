@@ -98,7 +98,7 @@ class Churn(threading.Thread):
     def run(self):
         while not self.ended.wait(self.wait_s):
             try:
-                self.fleet.order(f"drop {random.choice(self.guids)} {random.choice(('', 'polite'))}".strip())
+                self.fleet.order("drop", random.choice(self.guids), *random.choice(((), ("polite",))))
                 self.dropped += 1
             except (OSError, processes.Broken):
                 pass
@@ -113,8 +113,8 @@ class Run:
         self.reloads = self.reloads_seen = 0
         self.certificates = Certificates(ctx.workdir)
         cira, api = harness.free_ports(2)
-        self.gateway = ctx.gateway(drain_timeout="10s", api={"listen": [f"127.0.0.1:{api}"]}, cira={
-            "listen": [f"127.0.0.1:{cira}"], "cert": self.certificates.cert, "key": self.certificates.key})
+        self.gateway = ctx.gateway(drain_timeout="10s", api={"listen": [f"127.0.0.1:{api}"]}, workers=ctx.workers_for(tunnels), cira={
+            "listen": [f"127.0.0.1:{cira}"], "cert": self.certificates.cert, "key": self.certificates.key, "max_tunnels": tunnels + 1000})
 
     def reload(self):
         self.certificates.renew()
@@ -142,7 +142,7 @@ class Run:
         status = self.gateway.end(120)
         self.drained_s = calls.now() - began
         self.gateway.start()
-        fleet.wait_ready(self.tunnels - max(1, self.tunnels // 200), timeout=600, every=1)  # some are always away: churn
+        fleet.wait_ready(self.tunnels - max(1, self.tunnels // 200), timeout=600)  # some are always away: churn
         self.lost_at = self.losses(fleet)
         self.away = (began - 1, calls.now() + 1)
         self.ctx.log(f"restart: drained in {self.drained_s:.1f} s with status {status}, all devices back after {self.away[1] - began:.0f} s")
@@ -164,8 +164,9 @@ class Run:
     def go(self):
         ctx, gateway, seconds = self.ctx, self.gateway, self.seconds
         every = min(10, seconds / 60)
-        with gateway, ctx.fleet(gateway, self.tunnels, rate=1000, extra=("--ca", self.certificates.ca, "--backoff-max", "10")) as fleet:
-            fleet.wait_ready(timeout=600, every=1)
+        with gateway, processes.Fleets(gateway, self.tunnels, rate=1000,
+                                       extra=("--ca", self.certificates.ca, "--backoff-max", "10")) as fleet:
+            fleet.wait_ready(self.tunnels, timeout=600)
             guids, self.lost_at = fleet.guids(), self.losses(fleet)
             ctx.log(f"{self.tunnels:,} devices are in; {seconds} s begin")
             churn = Churn(fleet, guids, self.tunnels * CHURN_PERCENT / 100 / 60)
@@ -188,7 +189,7 @@ class Run:
                 self.account(fleet)
                 self.still = fleet.ready()
             self.calls = caller.lines()
-        self.churned, self.watchers, self.violations = churn.dropped, watchers, fleet.report.get("violations")
+        self.churned, self.watchers, self.violations = churn.dropped, watchers, fleet.violations()
 
     def window(self, field, begin, end):
         return [s[field] for s in self.samples if begin <= s["s"] <= end]
@@ -196,7 +197,7 @@ class Run:
 
 def run(ctx):
     seconds = int(os.environ.get("BENCH_ENDURANCE_SECONDS", "3600"))
-    tunnels = min(int(os.environ.get("BENCH_ENDURANCE_TUNNELS", "20000")), processes.tunnels_limit() - 500)
+    tunnels = int(os.environ.get("BENCH_ENDURANCE_TUNNELS", "20000"))
     r = Run(ctx, seconds, tunnels)
     r.go()
     for s in r.samples:

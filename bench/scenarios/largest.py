@@ -31,7 +31,7 @@ def run(ctx):
     ctx.log(f"ended by {why}")
     return [
         ctx.figure("tunnels held", [last["tunnels"]], "tunnels", better="higher", note=f"ended by {why}"),
-        ctx.figure("gateways", [last["gateways"]], "processes", note="more than one where the descriptors of a process do not suffice"),
+        ctx.figure("workers", [last["workers"]], "threads", note="each has a table of descriptors of its own where one is too small"),
         ctx.figure("resident a tunnel", [last["rss"]], "octets", reference=(f"at {found[0]['tunnels']:,}", [found[0]["rss"]], "octets")),
         ctx.figure("kernel a tunnel, both ends", [last["slab"] + last["tcp_buffers"]], "octets"),
         ctx.figure("simulated device", [last["fleet_rss"]], "octets", note="resident memory of the load source, by device"),

@@ -124,6 +124,19 @@ class Settings(harness.TestCase):
         self.assertRegex(said, "limit: nofile is too low: .*ulimit -n 400")
         self.assertRegex(said, "every record can be read")
 
+    def test_more_tunnels_than_descriptors_in_a_table(self):
+        """Workers take tables of their own when one is too small: 500 tunnels where a process may have 350 descriptors."""
+        place = self.place("workers: 3\n", cira="max_tunnels: 900", api="max_connections: 50")
+        place.start(prefix=("sh", "-c", 'ulimit -n 350 && exec "$@"', "sh"))
+        place.group()
+        place.fleet(500, "--rate", "200", "--source-addresses", "50", seed=91)
+        guids = [d["guid"] for d in place.wait_connected(500)]
+        self.assertGreater(place.metric("process_open_fds"), 500)
+        self.assertEqual(place.metric("process_max_fds"), 3 * 350)
+        for guid in guids[::50]:
+            place.cli("power", "get", guid)
+        self.assertEqual(place.stop(), 0)
+
     def test_port_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]

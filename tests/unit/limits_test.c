@@ -41,10 +41,32 @@ static void test_exactly_enough_and_one_less(void **state)
 	assert_non_null(strstr(f[LIMIT_MEMORY].text, "99999 tunnels"));
 }
 
+/* Where workers may have tables of their own, what one table lacks counts once for each worker. */
+static void test_a_table_for_each_worker(void **state)
+{
+	struct limits l = plenty;
+	struct settings s = settings;
+	struct limit_finding f[LIMITS_LEN];
+
+	(void)state;
+	l.own_tables = true;
+	l.nofile = 20000;
+	s.workers = 5;
+	assert_int_equal(limits_check(&l, &s, f), 1);
+	assert_int_equal(f[0].have, 5 * (20000 - 256) + 256);
+	assert_non_null(strstr(f[0].text, "set more 'workers'"));
+	s.workers = 6;
+	assert_int_equal(limits_check(&l, &s, f), 0);
+	l.own_tables = false;
+	assert_int_equal(limits_check(&l, &s, f), 1);
+	assert_int_equal(f[0].have, 20000);
+	assert_null(strstr(f[0].text, "workers"));
+}
+
 static void test_without_limits(void **state)
 {
 	struct limit_finding f[LIMITS_LEN];
-	const struct limits none = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	const struct limits none = {UINT64_MAX, false, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
 	(void)state;
 	assert_int_equal(limits_check(&none, &settings, f), 0);
@@ -118,6 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exactly_enough_and_one_less),
+		cmocka_unit_test(test_a_table_for_each_worker),
 		cmocka_unit_test(test_without_limits),
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_raising),

@@ -8,6 +8,7 @@
 
 bool loops_min;
 bool loops_threads;
+bool loops_own_fds;
 static struct handshakes *handshakes;
 
 int loops_full_setup(void **state)
@@ -34,7 +35,8 @@ int loops_threads_setup(void **state)
 
 struct loop *loops_new(unsigned recv_buffers)
 {
-	struct loop_opts opts = {.force_min = loops_min, .recv_buffers = recv_buffers};
+	struct loop_opts opts = {
+		.force_min = loops_min, .recv_buffers = recv_buffers, .own_fds = loops_own_fds};
 	struct buf why;
 	struct loop *l;
 

@@ -13,6 +13,9 @@ extern bool loops_min;
 /* The next loops_new makes two handshake threads beside the loop; loops_free ends them. One such loop at a time. */
 extern bool loops_threads;
 
+/* Loops made from now on take tables of descriptors of their own. */
+extern bool loops_own_fds;
+
 /* loops_new: a loop with the present profile. */
 struct loop *loops_new(unsigned recv_buffers);
 void loops_free(struct loop *l);
