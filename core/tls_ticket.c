@@ -5,7 +5,6 @@
  */
 #include "core/tls_internal.h"
 
-#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/text.h"
 
@@ -25,6 +24,7 @@ _Static_assert(TLS_TICKET_NAME_SIZE == WOLFSSL_TICKET_NAME_SZ, "wolfSSL's");
 
 struct tls_tickets {
 	atomic_uint refs;
+	int64_t (*wall_ms)(void);
 	pthread_rwlock_t lock;
 	struct tls_ticket_key keys[TLS_TICKET_KEYS];
 	size_t len;
@@ -36,13 +36,14 @@ struct place {
 	uint8_t issued[4];
 };
 
-struct tls_tickets *tls_tickets_new(void)
+struct tls_tickets *tls_tickets_new(int64_t (*wall_ms)(void))
 {
 	struct tls_tickets *t = calloc(1, sizeof(*t));
 
 	if (t == NULL)
 		return NULL;
 	atomic_init(&t->refs, 1);
+	t->wall_ms = wall_ms;
 	pthread_rwlock_init(&t->lock, NULL);
 	random_bytes(&t->keys[0], sizeof(t->keys[0]));
 	t->len = 1;
@@ -100,9 +101,9 @@ static struct place place_of(const struct tls_ctx *ctx, const uint8_t *name, con
 	return p;
 }
 
-static uint32_t now_s(void)
+static uint32_t now_s(const struct tls_tickets *t)
 {
-	return (uint32_t)(clock_wall_ms() / 1000);
+	return (uint32_t)(t->wall_ms() / 1000);
 }
 
 /* The parts of a ticket, where wolfSSL has them. */
@@ -115,7 +116,7 @@ static int seal(const struct tls_ctx *ctx, const struct ticket *k)
 {
 	uint8_t sealed[TICKET_MAX + SEAL_OVERHEAD];
 	struct tls_ticket_key key;
-	uint32_t now = now_s();
+	uint32_t now = now_s(ctx->tickets);
 	struct place p;
 	bool newest;
 
@@ -134,11 +135,11 @@ static int seal(const struct tls_ctx *ctx, const struct ticket *k)
 	return WOLFSSL_TICKET_RET_OK;
 }
 
-static bool is_fresh(const uint8_t *issued)
+static bool is_fresh(const uint8_t *issued, uint32_t now)
 {
 	uint32_t then = (uint32_t)issued[0] << 24 | (uint32_t)issued[1] << 16 |
 	                (uint32_t)issued[2] << 8 | issued[3];
-	int64_t age = (int64_t)now_s() - then;
+	int64_t age = (int64_t)now - then;
 
 	return age >= -CLOCK_SLACK && age <= TLS_TICKET_AGE_S;
 }
@@ -150,7 +151,8 @@ static int unseal(const struct tls_ctx *ctx, const struct ticket *k)
 	struct place p = place_of(ctx, k->name, k->iv);
 	bool newest, ok;
 
-	if (!is_fresh(p.issued) || !find_key(ctx->tickets, k->name, &key, &newest))
+	if (!is_fresh(p.issued, now_s(ctx->tickets)) ||
+	    !find_key(ctx->tickets, k->name, &key, &newest))
 		return WOLFSSL_TICKET_RET_REJECT;
 	memcpy(sealed, k->iv, NONCE_SIZE);
 	memcpy(sealed + NONCE_SIZE, k->text, k->len);

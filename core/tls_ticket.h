@@ -18,8 +18,11 @@ struct tls_ticket_key {
 
 struct tls_tickets;
 
-/* tls_tickets_new: with a random key of its own. NULL: no memory. References as tls_ctx. */
-struct tls_tickets *tls_tickets_new(void);
+/*
+ * tls_tickets_new: with a random key of its own. wall_ms tells the time, from which tickets get their age: clock_wall_ms, but for tests;
+ * any thread. NULL: no memory. References as tls_ctx.
+ */
+struct tls_tickets *tls_tickets_new(int64_t (*wall_ms)(void));
 struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
 void tls_tickets_unref(struct tls_tickets *t);
 

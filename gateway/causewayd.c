@@ -138,10 +138,10 @@ static int make_gateway(struct daemon *d)
 	struct gateway_opts opts = {
 		.store = d->store, .settings = &d->settings, .data_dir = d->options.data};
 
-	d->tickets = opts.tickets = tls_tickets_new();
+	d->tickets = opts.tickets = tls_tickets_new(clock_wall_ms);
 	if (d->tickets == NULL)
 		return complain(d, "out of memory");
-	(void)tickets_refresh(d->store, d->tickets);
+	(void)tickets_refresh(d->store, d->tickets, (uint64_t)clock_wall_ms());
 
 	d->workers =
 		workers_new((unsigned)d->settings.workers, (unsigned)d->settings.handshake_threads,
@@ -257,7 +257,7 @@ static void reload_by_signal(struct daemon *d)
 
 	buf_init(&why, WHY_MAX);
 	notify_state("RELOADING=1");
-	(void)tickets_refresh(d->store, d->tickets);
+	(void)tickets_refresh(d->store, d->tickets, (uint64_t)clock_wall_ms());
 	(void)daemon_reload(d, &why);
 	notify_state("READY=1");
 	buf_free(&why);

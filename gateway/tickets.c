@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* tickets.c: a setting that holds, newest first, for each key: the time it was made (8 octets) and the key. */
 #include "gateway/tickets.h"
-#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -90,14 +89,13 @@ static void rotate(struct ring *r, uint64_t now)
 	random_bytes(&r->keys[0], sizeof(r->keys[0]));
 }
 
-int tickets_refresh(struct store *s, struct tls_tickets *t)
+int tickets_refresh(struct store *s, struct tls_tickets *t, uint64_t now_ms)
 {
-	uint64_t now = (uint64_t)clock_wall_ms();
 	struct ring r = {.len = 0};
 	int err = store_view(s, load, &r);
 
-	if (is_due(&r, now)) {
-		rotate(&r, now);
+	if (is_due(&r, now_ms)) {
+		rotate(&r, now_ms);
 		err = store_update(s, save, &r);
 	}
 	tls_tickets_set(t, r.keys, r.len);

@@ -10,6 +10,6 @@
 
 /*
  * tickets_refresh: gives t the keys that are stored, after making a new one if the newest is due. A store that cannot be written
- * leaves a new key to this process alone. Blocks on the store: not on a worker. 0, or why the store failed (logged; t has keys).
+ * leaves a new key to this process alone. now_ms: Unix. Blocks on the store: not on a worker. 0, or why the store failed (logged; t has keys).
  */
-int tickets_refresh(struct store *s, struct tls_tickets *t);
+int tickets_refresh(struct store *s, struct tls_tickets *t, uint64_t now_ms);
