@@ -59,7 +59,8 @@ objs = $(patsubst %.c,$(B)/obj/%.o,$(patsubst $(B)/gen/%,gen/%,$(1)))
 
 PROGRAMS := $(if $(wildcard gateway/causewayd.c),$(B)/causewayd) $(if $(CLI_SRCS),$(B)/causeway) \
  $(if $(FLEET_SRCS),$(B)/causeway-fleet)
-BENCHES := $(BENCH_SRCS:%.c=$(B)/%)
+API_LOAD_SRCS := $(wildcard bench/api_load/*.c)
+BENCHES := $(BENCH_SRCS:%.c=$(B)/%) $(B)/bench/api_load
 TESTS := $(TEST_SRCS:%.c=$(B)/%)
 
 all: $(PROGRAMS) ## build the three programs into build/
@@ -121,6 +122,8 @@ $(B)/causewayd: $(call objs,gateway/causewayd.c) $(ARCHIVES)
 $(B)/causeway: $(call objs,$(CLI_SRCS)) $(ARCHIVES)
 	$(call link)
 $(B)/causeway-fleet: $(call objs,$(FLEET_SRCS)) $(ARCHIVES)
+	$(call link)
+$(B)/bench/api_load: $(call objs,$(API_LOAD_SRCS)) $(ARCHIVES)
 	$(call link)
 $(B)/bench/%: $(B)/obj/bench/%.o $(ARCHIVES)
 	$(call link)
