@@ -25,6 +25,7 @@
 #define RPC_UPLOAD_MS       60000 /* a request must be complete by then */
 #define RPC_STATUS_INFO_MAX 8
 #define RPC_PATH_MAX        256
+#define RPC_ENVELOPE_HEAD   5 /* flags and length in front of a message */
 #define RPC_IN_EXTRA \
 	3145728 /* of a stream, beyond one message: the window, what was taken of it, a frame */
 
@@ -195,12 +196,24 @@ void rpc_status_pack(const struct call *c, struct buf *out);
 /* rpc_details_each: each packed detail with its type name. */
 typedef void rpc_detail_fn(void *arg, const char *type, struct span value);
 void rpc_details_each(const struct call *c, rpc_detail_fn *fn, void *arg);
-/* rpc_inflate: gzip to out, at most cap octets. 0, -ERR_TOO_BIG, -ERR_INVALID. */
-int rpc_inflate(struct span in, size_t cap, struct buf *out) MUST_CHECK;
-/* rpc_take_message: the first complete message, unpacked in the arena; NULL with the status set if it is none. */
-ProtobufCMessage *rpc_take_message(struct call *c);
 /* rpc_put_envelope: five octets of flags and length, and the payload, to the transport's queue. */
 void rpc_put_envelope(struct call *c, uint8_t flags, struct span payload);
+
+/* rpc_head.c */
+/* rpc_head_check: true: the call may go on. Otherwise it is refused or answered. */
+bool rpc_head_check(struct call *c, const struct rpc_head *head, const struct rpc_peer *peer);
+
+/* rpc_input.c */
+/* rpc_take_input: octets of the body. False: they are refused; the status is set. */
+bool rpc_take_input(struct call *c, struct span data) MUST_CHECK;
+/* rpc_take_request: the one message of a request that is complete, in c->request. False: there is not one, the status is set. */
+bool rpc_take_request(struct call *c) MUST_CHECK;
+/* rpc_take_message: the first complete message, unpacked in the arena; NULL with the status set if it is none. */
+ProtobufCMessage *rpc_take_message(struct call *c);
+/* rpc_drop_input: gives back the credit for octets that nobody will read any more. */
+void rpc_drop_input(struct call *c);
+/* rpc_inflate: gzip to out, at most cap octets. 0, -ERR_TOO_BIG, -ERR_INVALID. */
+int rpc_inflate(struct span in, size_t cap, struct buf *out) MUST_CHECK;
 
 /* grpc.c */
 /* grpc_content_type: application/grpc or application/grpc+proto, with parameters. */
