@@ -44,6 +44,21 @@ static int queue(struct conn *c, struct sendq *q, struct span s)
 	return rc;
 }
 
+/*
+ * straight: whole records are encrypted from where they lie if nothing is queued before them: a bulk transfer saves a move. Returns
+ * the rest; *err: the session failed and the connection is closing.
+ */
+static struct span straight(struct conn *c, struct span s, int *err)
+{
+	while (*err == 0 && s.len >= CONN_SCRATCH_SIZE && c->out.len < CONN_CIPHER_MAX) {
+		*err = tls_write(c->tls, span_of(s.ptr, CONN_SCRATCH_SIZE));
+		s = span_of(s.ptr + CONN_SCRATCH_SIZE, s.len - CONN_SCRATCH_SIZE);
+	}
+	if (*err != 0)
+		conn_fail(c, *err, 0);
+	return s;
+}
+
 int conn_write(struct conn *c, struct span s)
 {
 	int rc;
@@ -54,7 +69,11 @@ int conn_write(struct conn *c, struct span s)
 		c->want_drained = true;
 		return -ERR_AGAIN;
 	}
-	rc = queue(c, c->tls != NULL ? &c->plain : &c->out, s);
+	rc = 0;
+	if (c->tls != NULL && c->stage == CONN_OPEN && c->plain.len == 0)
+		s = straight(c, s, &rc);
+	if (rc == 0)
+		rc = queue(c, c->tls != NULL ? &c->plain : &c->out, s);
 	if (rc != 0)
 		return rc;
 	if (conn_congested(c))

@@ -126,6 +126,13 @@ static void trim(struct timer *t)
 	timer_set(loop_current(), t, loop_now_ms(loop_current()) + CONN_POOL_TRIM_MS);
 }
 
+struct pool *conn_pool(struct loop *l)
+{
+	struct conn_sched *s = conn_sched_of(l);
+
+	return s != NULL ? &s->pool : NULL;
+}
+
 struct conn_sched *conn_sched_of(struct loop *l)
 {
 	struct conn_sched *s = l->conns;

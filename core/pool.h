@@ -42,6 +42,11 @@ void pool_fini(struct pool *p);
  * NULL: over the limit or no memory. Aligned for any type.
  */
 void *pool_alloc(struct pool *p, size_t size, size_t *got);
+/* pool_pressed: more than half of the limit is handed out. Who can do without stops then, so that who cannot has the rest. */
+static inline bool pool_pressed(const struct pool *p)
+{
+	return p->n.used_size > p->size_max / 2;
+}
 /* pool_release: gives a block back; size is what was asked for or got. NULL is ignored. */
 void pool_release(struct pool *p, void *block, size_t size);
 /* pool_trim: frees what the free lists hold beyond POOL_FREE_SHARE of the recent peak. Call every few seconds. */

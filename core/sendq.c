@@ -90,6 +90,15 @@ int sendq_append(struct sendq *q, struct pool *p, struct span s)
 	return 0;
 }
 
+int sendq_append_spare(struct sendq *q, struct pool *p, struct span s)
+{
+	if (pool_pressed(p)) {
+		p->n.refusals++;
+		return -ERR_NOMEM;
+	}
+	return sendq_append(q, p, s);
+}
+
 struct span sendq_first(const struct sendq *q)
 {
 	return q->head != NULL
@@ -123,6 +132,20 @@ void sendq_consume(struct sendq *q, struct pool *p, size_t n)
 	}
 	if (q->head == NULL)
 		q->tail = NULL;
+}
+
+void sendq_take(struct sendq *q, struct pool *p, uint8_t *out, size_t n)
+{
+	ASSERT(n <= q->len);
+	while (n > 0) {
+		struct span s = sendq_first(q);
+		size_t part = MIN(s.len, n);
+
+		memcpy(out, s.ptr, part);
+		sendq_consume(q, p, part);
+		out += part;
+		n -= part;
+	}
 }
 
 void sendq_clear(struct sendq *q, struct pool *p)

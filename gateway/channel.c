@@ -52,19 +52,28 @@ static void channel_on_open_failed(void *ctx, uint32_t reason)
 	channel_wake(c);
 }
 
+/* Hands on what the sink takes, without a stop in rx; returns the rest. */
+static struct span sink_some(struct channel *c, struct span octets)
+{
+	size_t n = c->sink(c->sink_arg, octets);
+
+	PROBE(channel_read, c, n);
+	if (n > 0)
+		apf_channel_consumed(c->apf, n);
+	return span_of(octets.ptr + n, octets.len - n);
+}
+
 static void channel_on_data(void *ctx, struct span octets)
 {
 	struct channel *c = ctx;
 
 	PROBE(channel_data, c, octets.len);
-	if (c->rx_at > 0 && c->rx_at == c->rx.len) {
-		buf_clear(&c->rx);
-		c->rx_at = 0;
-	}
-	buf_put_span(&c->rx, octets);
-	if (c->rx.err != 0)
-		c->err =
-			c->rx.err; /* the session keeps the device within the window, so this is memory */
+	if (c->sink != NULL && c->rx.len == 0)
+		octets = sink_some(c, octets);
+	if (octets.len == 0)
+		return;
+	if (sendq_append_spare(&c->rx, c->pool, octets) != 0)
+		c->err = -ERR_NOMEM; /* the session keeps the device within the window */
 	channel_wake(c);
 }
 
@@ -95,15 +104,15 @@ static const struct apf_channel_ops channel_ops = {
 
 /* ---- opening ---- */
 
-static struct channel *channel_new(struct tunnel *t, uint32_t window_most)
+static struct channel *channel_new(struct tunnel *t)
 {
-	struct channel *c = calloc(1, sizeof(*c));
+	struct pool *pool = conn_pool(t->w->loop);
+	struct channel *c = pool != NULL ? calloc(1, sizeof(*c)) : NULL;
 
 	if (c == NULL)
 		return NULL;
 	c->t = tunnel_ref(t);
-	/* Twice the window: what is read but not yet dropped from the front stays in place. */
-	buf_init(&c->rx, (size_t)window_most * 2);
+	c->pool = pool;
 	c->next = t->channels;
 	c->prev = &t->channels;
 	if (c->next != NULL)
@@ -120,7 +129,7 @@ static void channel_free(struct channel *c)
 	*c->prev = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
-	buf_free_secret(&c->rx);
+	sendq_clear(&c->rx, c->pool);
 	free(c);
 	gw_move(GW_CHANNELS, -1);
 	tunnel_unref(t);
@@ -197,7 +206,7 @@ int channel_open(struct tunnel *t, const struct channel_opts *opts, struct chann
 		gw_count(GW_CHANNELS_REFUSED_FULL);
 		return -ERR_FULL;
 	}
-	c = channel_new(t, MAX(window, MIN(opts->window_most, (uint32_t)WINDOW_MOST)));
+	c = channel_new(t);
 	if (c == NULL)
 		return -ERR_NOMEM;
 	PROBE(channel_open, c, t, opts->port);
@@ -235,12 +244,18 @@ bool channel_is_open(const struct channel *c)
 
 size_t channel_readable(const struct channel *c)
 {
-	return c->rx.len - c->rx_at;
+	return c->rx.len;
 }
 
 void channel_set_waiter(struct channel *c, struct fiber *f)
 {
 	c->waiter = f;
+}
+
+void channel_set_sink(struct channel *c, channel_sink_fn *sink, void *arg)
+{
+	c->sink = sink;
+	c->sink_arg = arg;
 }
 
 static int channel_wait(struct channel *c)
@@ -255,8 +270,7 @@ static int channel_wait(struct channel *c)
 
 struct span channel_peek(const struct channel *c)
 {
-	return channel_readable(c) > 0 ? span_of(c->rx.data + c->rx_at, channel_readable(c))
-	                               : span_of(NULL, 0);
+	return sendq_first(&c->rx);
 }
 
 void channel_consume(struct channel *c, size_t n)
@@ -265,14 +279,7 @@ void channel_consume(struct channel *c, size_t n)
 	if (n == 0)
 		return;
 	PROBE(channel_read, c, n);
-	c->rx_at += n;
-	if (c->rx_at == c->rx.len) {
-		buf_free(&c->rx); /* an idle channel owns no buffer */
-		c->rx_at = 0;
-	} else if (c->rx_at > c->rx.cap / 2) {
-		buf_consume(&c->rx, c->rx_at);
-		c->rx_at = 0;
-	}
+	sendq_consume(&c->rx, c->pool, n); /* an idle channel owns no buffer */
 	if (c->apf != NULL)
 		apf_channel_consumed(c->apf, n);
 }

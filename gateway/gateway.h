@@ -202,10 +202,16 @@ void channel_close(struct channel *c);
 bool channel_is_open(const struct channel *c);
 /* Non-blocking use by relays, same thread. channel_set_waiter: fiber_wake(f) whenever something may have become possible. */
 size_t channel_readable(const struct channel *c);
-/* channel_peek: what is readable, in place until the next wait or consume. channel_consume: n of it are done with; the device gets credit. */
+/* channel_peek: what is readable, or its first part, in place until the next wait or consume. channel_consume: n of it are done with; the device gets credit. */
 struct span channel_peek(const struct channel *c);
 void channel_consume(struct channel *c, size_t n);
 void channel_set_waiter(struct channel *c, struct fiber *f);
+/*
+ * channel_set_sink: what comes from the device is offered to sink first, on the way in, while nothing is readable; what it does not take
+ * is readable as ever. It returns how many octets it has copied and does not wait or touch the channel.
+ */
+typedef size_t channel_sink_fn(void *arg, struct span s);
+void channel_set_sink(struct channel *c, channel_sink_fn *sink, void *arg);
 /* channel_write_some: octets taken now (may be 0), or negative. */
 ssize_t channel_write_some(struct channel *c, struct span s) MUST_CHECK;
 

@@ -8,6 +8,7 @@
 #include "core/bucket.h"
 #include "core/conn.h"
 #include "core/metric.h"
+#include "core/sendq.h"
 #include "core/slot.h"
 #include "gateway/attempts.h"
 #include "gateway/gateway.h"
@@ -134,8 +135,10 @@ struct channel {
 	struct tunnel *t;
 	struct apf_channel *apf;      /* NULL once the session let go of it */
 	struct channel *next, **prev; /* in t->channels */
-	struct buf rx; /* received, not read; bounded by the window that was granted */
-	size_t rx_at;  /* read position in rx */
+	struct pool *pool;            /* of the loop: rx's blocks */
+	struct sendq rx;       /* received, not read; bounded by the window that was granted */
+	channel_sink_fn *sink; /* NULL: everything goes to rx */
+	void *sink_arg;
 	struct fiber *waiter;
 	bool opened;
 	bool eof; /* the device closed it */

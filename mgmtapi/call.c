@@ -13,6 +13,7 @@
 
 #define INFO_VALUE_MAX 512
 #define JSON_GROWTH    4 /* a message as JSON is seldom larger than so many times what it is packed */
+#define SMALL_MAX      1024 /* octets of a message that is packed before it is queued */
 
 bool principal_sees_group(void *principal, const char *group)
 {
@@ -278,26 +279,77 @@ static int make_json(struct call *c, struct buf *out, const ProtobufCMessage *ms
 	return pbjson_encode(msg, NULL, out);
 }
 
+static void send_head(struct call *c)
+{
+	if (c->head_sent)
+		return;
+	if (c->kind == RPC_GRPC)
+		grpc_send_head(c);
+	else
+		connect_send_head(c);
+}
+
 static int put_on_stream(struct call *c, struct span message)
 {
 	int err = wait_for_room(c);
 
 	if (err != 0)
 		return err;
-	if (!c->head_sent && c->kind == RPC_GRPC)
-		grpc_send_head(c);
-	else if (!c->head_sent)
-		connect_send_head(c);
+	send_head(c);
 	rpc_put_envelope(c, 0, message);
 	c->sent++;
 	return 0;
 }
 
+/* A ProtobufCBuffer that is the transport's queue. */
+struct stream_buffer {
+	ProtobufCBuffer base;
+	struct http_stream *hs;
+};
+
+static void append_packed(ProtobufCBuffer *base, size_t n, const uint8_t *octets)
+{
+	struct stream_buffer *b = container_of(base, struct stream_buffer, base);
+
+	b->hs->ops->body(b->hs, span_of(octets, n));
+}
+
+/* A large message of n octets is packed where it waits. */
+static int put_large(struct call *c, const ProtobufCMessage *msg, size_t n)
+{
+	struct stream_buffer to = {.base = {append_packed}};
+	int err = wait_for_room(c);
+
+	if (err != 0)
+		return err;
+	send_head(c);
+	rpc_put_envelope_head(c, 0, n);
+	to.hs = c->hs;
+	(void)protobuf_c_message_pack_to_buffer(msg, &to.base);
+	c->sent++;
+	return 0;
+}
+
+static int put_packed(struct call *c, const ProtobufCMessage *msg)
+{
+	size_t n = protobuf_c_message_get_packed_size(msg);
+	uint8_t small[SMALL_MAX];
+
+	if (n > c->env->message_max)
+		return -ERR_TOO_BIG;
+	if (n > sizeof(small))
+		return put_large(c, msg, n);
+	return put_on_stream(c, span_of(small, protobuf_c_message_pack(msg, small)));
+}
+
 static int send_stream(struct call *c, const ProtobufCMessage *msg)
 {
 	struct buf out;
-	int err = c->json ? make_json(c, &out, msg) : pack(&out, msg, c->env->message_max);
+	int err;
 
+	if (!c->json)
+		return put_packed(c, msg);
+	err = make_json(c, &out, msg);
 	if (err == 0)
 		err = put_on_stream(c, buf_span(&out));
 	buf_free(&out);

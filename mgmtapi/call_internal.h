@@ -198,6 +198,8 @@ typedef void rpc_detail_fn(void *arg, const char *type, struct span value);
 void rpc_details_each(const struct call *c, rpc_detail_fn *fn, void *arg);
 /* rpc_put_envelope: five octets of flags and length, and the payload, to the transport's queue. */
 void rpc_put_envelope(struct call *c, uint8_t flags, struct span payload);
+/* rpc_put_envelope_head: the five octets alone; len octets of body follow. */
+void rpc_put_envelope_head(struct call *c, uint8_t flags, size_t len);
 
 /* rpc_head.c */
 /* rpc_head_check: true: the call may go on. Otherwise it is refused or answered. */

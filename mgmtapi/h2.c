@@ -25,9 +25,8 @@ struct h2_stream {
 	struct h2_stream *prev, *next;
 	int32_t id;
 	struct rpc_head head;
-	size_t head_list; /* as RFC 9113 counts */
-	struct buf out;
-	size_t out_at;       /* octets at the front of out that are sent */
+	size_t head_list;    /* as RFC 9113 counts */
+	struct sendq out;    /* of the body, not sent */
 	struct buf trailers; /* name NUL value NUL ... */
 	size_t trailers_len;
 	bool out_end, deferred, blocked;
@@ -84,22 +83,14 @@ static int submit_trailers(struct h2_stream *s)
 	return nghttp2_submit_trailer(s->h->session, s->id, nv, s->trailers_len);
 }
 
-/* Drops what was sent from the front of the queue; what is left moves down only if that is the smaller part. */
-static void body_sent(struct h2_stream *s, size_t n)
+/* Tells the call that there is room again. */
+static void body_sent(struct h2_stream *s)
 {
-	s->out_at += n;
-	if (s->out_at == s->out.len) {
-		buf_free(&s->out);
-		s->out_at = 0;
-	} else if (s->out_at > s->out.len / 2) {
-		buf_consume(&s->out, s->out_at);
-		s->out_at = 0;
-	}
-	if (s->blocked && s->out.len - s->out_at < RPC_SEND_QUEUE_MAX / 2) {
-		s->blocked = false;
-		if (s->base.call != NULL)
-			rpc_writable(s->base.call);
-	}
+	if (!s->blocked || s->out.len >= RPC_SEND_QUEUE_MAX / 2)
+		return;
+	s->blocked = false;
+	if (s->base.call != NULL)
+		rpc_writable(s->base.call);
 }
 
 /* A DATA frame goes from the stream's queue to the output without a stop in nghttp2's buffer. */
@@ -108,14 +99,19 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 {
 	struct h2_stream *s = source->ptr;
 	struct h2 *h = user;
+	uint8_t *at;
 
 	(void)session;
 	(void)frame;
 	if (h->output->len >= H2_OUTPUT_MAX)
 		return NGHTTP2_ERR_WOULDBLOCK; /* asked again in the next h2_output */
-	buf_put(h->output, head, FRAME_HEAD);
-	buf_put(h->output, s->out.data + s->out_at, n);
-	body_sent(s, n);
+	at = buf_reserve(h->output, FRAME_HEAD + n);
+	if (at == NULL)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	memcpy(at, head, FRAME_HEAD);
+	sendq_take(&s->out, h->opts.pool, at + FRAME_HEAD, n);
+	h->output->len += FRAME_HEAD + n;
+	body_sent(s);
 	return 0;
 }
 
@@ -124,7 +120,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct h2_stream *s = source->ptr;
-	size_t left = s->out.len - s->out_at;
+	size_t left = s->out.len;
 	size_t n = MIN(left, len);
 
 	(void)session;
@@ -181,14 +177,14 @@ static void op_body(struct http_stream *base, struct span data)
 {
 	struct h2_stream *s = stream_of(base);
 
-	buf_put_span(&s->out, data);
-	if (s->out.err != 0) {
+	if (s->out.len + data.len > s->h->opts.env->message_max + (size_t)2 * RPC_SEND_QUEUE_MAX ||
+	    sendq_append_spare(&s->out, s->h->opts.pool, data) != 0) {
 		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id,
 		                                NGHTTP2_INTERNAL_ERROR);
 		kick(s->h);
 		return;
 	}
-	s->blocked = s->blocked || s->out.len - s->out_at >= RPC_SEND_QUEUE_MAX;
+	s->blocked = s->blocked || s->out.len >= RPC_SEND_QUEUE_MAX;
 	resume(s);
 }
 
@@ -222,7 +218,7 @@ static size_t op_queued(const struct http_stream *base)
 {
 	const struct h2_stream *s = container_of(base, const struct h2_stream, base);
 
-	return s->out.len - s->out_at;
+	return s->out.len;
 }
 
 static const struct http_stream_ops stream_ops = {
@@ -249,7 +245,6 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	s->h = h;
 	s->id = frame->hd.stream_id;
 	rpc_head_init(&s->head);
-	buf_init(&s->out, h->opts.env->message_max + (size_t)2 * RPC_SEND_QUEUE_MAX);
 	buf_init(&s->trailers, (size_t)2 * RPC_HEAD_MAX);
 	s->next = h->streams;
 	if (s->next != NULL)
@@ -391,7 +386,7 @@ static void free_stream(struct h2_stream *s)
 	if (s->base.call != NULL)
 		rpc_gone(s->base.call, s->h->now_ms);
 	rpc_head_free(&s->head);
-	buf_free(&s->out);
+	sendq_clear(&s->out, s->h->opts.pool);
 	buf_free(&s->trailers);
 	free(s);
 }

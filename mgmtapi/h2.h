@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "core/sendq.h"
 #include "mgmtapi/call_internal.h"
 
 #define H2_STREAMS_MAX       200
@@ -30,6 +31,7 @@ struct h2;
 struct h2_opts {
 	struct rpc_env *env;
 	struct rpc_peer peer; /* cert_cn is borrowed for the connection's life */
+	struct pool *pool;    /* for bodies; conn_pool, as a rule */
 	/* Something may have become ready to send: call h2_output soon, not inside. */
 	void (*kick)(void *arg);
 	void *arg;

@@ -98,8 +98,11 @@ static struct rpc_peer peer_of(const struct front_conn *f)
 
 static void use_h2(struct front_conn *f)
 {
-	const struct h2_opts opts = {
-		.env = &f->worker->api->env, .peer = peer_of(f), .kick = kick, .arg = f};
+	const struct h2_opts opts = {.env = &f->worker->api->env,
+	                             .peer = peer_of(f),
+	                             .pool = conn_pool(f->worker->loop),
+	                             .kick = kick,
+	                             .arg = f};
 
 	f->h2 = h2_new(&opts, loop_now_ms(f->worker->loop));
 	if (f->h2 == NULL)

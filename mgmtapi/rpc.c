@@ -50,13 +50,17 @@ static void free_call(struct call *c)
 
 /* ---- the end -------------------------------------------------------------------------------------------------------- */
 
-void rpc_put_envelope(struct call *c, uint8_t flags, struct span payload)
+void rpc_put_envelope_head(struct call *c, uint8_t flags, size_t len)
 {
-	const uint8_t head[RPC_ENVELOPE_HEAD] = {flags, (uint8_t)(payload.len >> 24),
-	                                         (uint8_t)(payload.len >> 16),
-	                                         (uint8_t)(payload.len >> 8), (uint8_t)payload.len};
+	const uint8_t head[RPC_ENVELOPE_HEAD] = {flags, (uint8_t)(len >> 24), (uint8_t)(len >> 16),
+	                                         (uint8_t)(len >> 8), (uint8_t)len};
 
 	c->hs->ops->body(c->hs, span_of(head, sizeof(head)));
+}
+
+void rpc_put_envelope(struct call *c, uint8_t flags, struct span payload)
+{
+	rpc_put_envelope_head(c, flags, payload.len);
 	c->hs->ops->body(c->hs, payload);
 }
 

@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define JOBS_MAX  256
 #define INPUT_MAX (256 * 1024)
+#define POOL_SIZE (64 * 1024 * 1024)
 
 /* Stands for a struct fiber: a handler that has not run yet. */
 struct fiber {
@@ -118,12 +119,15 @@ static void kick(void *arg)
 
 static void feed_h2(struct rpc_env *env, struct span in, size_t piece)
 {
+	struct pool pool;
 	const struct h2_opts opts = {
-		.env = env, .peer = {.cert_cn = "", .trailers = true}, .kick = kick};
-	struct h2 *h = h2_new(&opts, 1000);
+		.env = env, .peer = {.cert_cn = "", .trailers = true}, .pool = &pool, .kick = kick};
+	struct h2 *h;
 	uint64_t now_ms = 1000;
 	int err = 0;
 
+	pool_init(&pool, POOL_SIZE);
+	h = h2_new(&opts, 1000);
 	ASSERT(h != NULL);
 	while (in.len > 0 && err == 0) {
 		size_t n = MIN(piece, in.len);
@@ -146,6 +150,7 @@ static void feed_h2(struct rpc_env *env, struct span in, size_t piece)
 		err = h2_tick(h, now_ms + 61000);
 	ASSERT(err <= 0);
 	h2_free(h);
+	pool_fini(&pool); /* every block came back */
 }
 
 static void feed_h1(struct rpc_env *env, struct span in, size_t piece)

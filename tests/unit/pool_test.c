@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/list.h"
 #include "core/pool.h"
+#include "core/sendq.h"
 #include "tests/unit/support/test.h"
 
 #include <string.h>
@@ -94,12 +95,58 @@ static void test_list_order_and_removal(void **state)
 	assert_ptr_equal(list_first(&head), &items[4].link);
 }
 
+static void test_pressed_beyond_half(void **state)
+{
+	struct pool p;
+	void *a, *b;
+
+	(void)state;
+	pool_init(&p, 2048);
+	a = pool_alloc(&p, 1024, NULL);
+	assert_false(pool_pressed(&p));
+	b = pool_alloc(&p, 256, NULL);
+	assert_true(pool_pressed(&p));
+	pool_release(&p, b, 256);
+	assert_false(pool_pressed(&p));
+	pool_release(&p, a, 1024);
+	pool_fini(&p);
+}
+
+#define TAKEN_MAX 40000
+
+/* Across blocks, in pieces that do not match what was appended. */
+static void test_queue_is_taken_in_order(void **state)
+{
+	static uint8_t in[TAKEN_MAX], out[TAKEN_MAX];
+	static const size_t pieces[] = {1, 255, 3000, 16384, 20360};
+	struct sendq q = {0};
+	struct pool p;
+	size_t at = 0;
+
+	(void)state;
+	for (size_t i = 0; i < TAKEN_MAX; i++)
+		in[i] = (uint8_t)(i * 7 + i / 251);
+	pool_init(&p, SIZE_MAX / 2);
+	for (size_t i = 0; i < ARRAY_LEN(pieces); at += pieces[i++])
+		assert_int_equal(sendq_append(&q, &p, span_of(in + at, pieces[i])), 0);
+	assert_int_equal(q.len, TAKEN_MAX);
+	for (size_t n, taken = 0; q.len > 0; taken += n) {
+		n = MIN(q.len, (size_t)777);
+		sendq_take(&q, &p, out + taken, n);
+	}
+	assert_memory_equal(in, out, TAKEN_MAX);
+	assert_int_equal(p.n.used_size, 0);
+	pool_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_classes_and_limit),
 		cmocka_unit_test(test_trim_follows_the_peak),
 		cmocka_unit_test(test_list_order_and_removal),
+		cmocka_unit_test(test_pressed_beyond_half),
+		cmocka_unit_test(test_queue_is_taken_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

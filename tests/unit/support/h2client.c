@@ -22,6 +22,7 @@
 
 #define REPLIES_MAX 512
 #define BODY_MAX    (64 * 1024 * 1024)
+#define POOL_SIZE   (64 * 1024 * 1024)
 
 /* ---- the demo service ----------------------------------------------------------------------------------------------- */
 
@@ -254,7 +255,8 @@ void h2client_init(struct h2client *c)
 {
 	const struct authn authn = {.lookup_token = lookup};
 	nghttp2_session_callbacks *cb;
-	struct h2_opts opts = {.peer = {.cert_cn = "", .trailers = true}, .kick = no_kick};
+	struct h2_opts opts = {
+		.peer = {.cert_cn = "", .trailers = true}, .pool = &c->pool, .kick = no_kick};
 	struct buf why;
 
 	memset(c, 0, sizeof(*c));
@@ -272,6 +274,7 @@ void h2client_init(struct h2client *c)
 	health_set_services(demo_services, demo_services_len);
 	reflect_set_services(demo_services, demo_services_len);
 	rpc_env_init(&c->env, c->dispatch, &authn, &coro_exec);
+	pool_init(&c->pool, POOL_SIZE);
 	opts.env = &c->env;
 	c->h = h2_new(&opts, c->now_ms);
 	assert_non_null(c->h);
@@ -290,6 +293,7 @@ void h2client_init(struct h2client *c)
 void h2client_free(struct h2client *c)
 {
 	h2_free(c->h);
+	pool_fini(&c->pool);             /* every block came back */
 	assert_int_equal(coro_run(), 0); /* cancelled handlers end */
 	assert_int_equal(c->env.calls, 0);
 	assert_int_equal(c->env.buffered, 0);

@@ -33,6 +33,7 @@ struct h2client {
 	uint32_t goaway_error;
 	bool goaway, h2_failed;
 	size_t to_server; /* octets */
+	struct pool pool;
 };
 
 /* The demo service stands in for PowerService, WsmanService and TunnelService; what its handlers saw last. */
