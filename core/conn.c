@@ -280,6 +280,11 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, const struct ad
 	return c;
 }
 
+void conn_buffers(struct conn *c, int rcvbuf, int sndbuf)
+{
+	io_buffers(c->fd, rcvbuf, sndbuf);
+}
+
 void conn_pause(struct conn *c, bool paused)
 {
 	if (c->paused == paused)

@@ -97,6 +97,12 @@ void conn_pause(struct conn *c, bool paused);
  */
 void conn_close(struct conn *c, uint32_t flush_ms);
 
+/*
+ * conn_buffers: how many octets the kernel may hold for the connection, received and not read, sent and not acknowledged, within
+ * net.core.rmem_max and wmem_max; 0: as it is. A path with a round trip of t carries at most so many octets in t.
+ */
+void conn_buffers(struct conn *c, int rcvbuf, int sndbuf);
+
 void *conn_user(const struct conn *c);
 void conn_set_user(struct conn *c, const struct conn_ops *ops, void *user);
 struct loop *conn_loop(const struct conn *c);
@@ -116,7 +122,8 @@ struct listener_opts {
 	struct addr addr;       /* port 0: the kernel picks */
 	unsigned backlog;       /* 0: 4096, bounded by somaxconn */
 	unsigned accepts_armed; /* 0: 16 */
-	int rcvbuf, sndbuf;     /* inherited by accepted sockets; 0: the system's */
+	int rcvbuf,
+		sndbuf; /* what accepted sockets begin with: conn_buffers changes it; 0: the system's */
 	/* A new connection: takes over fd. Loop thread. */
 	void (*accepted)(void *user, int fd, const struct addr *peer);
 	void *user;

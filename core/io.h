@@ -106,6 +106,13 @@ void io_fd_close(int fd);
 /* io_client_socket: a stream socket to connect with, bound to from if given; a descriptor or a negative error. */
 int io_client_socket(int family, const struct addr *from_or_null);
 
+/*
+ * io_buffers: what the kernel may hold for a connection, in octets of its window (it reserves twice as many); 0: as it is. Bounded by
+ * net.core.rmem_max and wmem_max. io_fix_buffers: it keeps the sizes it has now; the kernel does not tune them.
+ */
+void io_buffers(int fd, int rcvbuf, int sndbuf);
+void io_fix_buffers(int fd);
+
 struct io_listen_opts {
 	struct addr addr;
 	unsigned backlog;
@@ -116,5 +123,7 @@ struct io_listening {
 	struct addr addr; /* with the real port */
 	bool v4_only;     /* 0.0.0.0 instead of [::] */
 };
-/* io_listen: binds and listens. Accepted sockets inherit no-delay, keep-alive, the user timeout and the buffer sizes. 0 or an error. */
+/*
+ * io_listen: binds and listens. A receive buffer that is given here does not limit what a connection can be given later: the window scale,
+ * which TCP fixes as it is made, is chosen for the system's largest buffer. Accepted sockets inherit no-delay, keep-alive, the user timeout and the buffer sizes. 0 or an error. */
 int io_listen(const struct io_listen_opts *opts, struct io_listening *out) MUST_CHECK;

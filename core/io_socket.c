@@ -15,7 +15,14 @@
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_COUNT      4
-#define USER_TIMEOUT_MS      120000 /* sent octets unacknowledged for so long end the connection */
+#ifndef SO_BUF_LOCK /* Linux 5.15; glibc has it since 2.35 */
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SOCK_SNDBUF_LOCK
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
+#endif
+#define USER_TIMEOUT_MS 120000 /* sent octets unacknowledged for so long end the connection */
 
 void io_shutdown(int fd, int how)
 {
@@ -78,12 +85,35 @@ static void to_any4(struct addr *a)
 	a->len = sizeof(in);
 }
 
+void io_fix_buffers(int fd)
+{
+	set_int(fd, SOL_SOCKET, SO_BUF_LOCK, SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK);
+}
+
+void io_buffers(int fd, int rcvbuf, int sndbuf)
+{
+	if (rcvbuf > 0) {
+		set_int(fd, SOL_SOCKET, SO_RCVBUF, rcvbuf);
+		/* The window stays within what the buffer was as the connection was made, unless this says otherwise. */
+		set_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, rcvbuf);
+	}
+	if (sndbuf > 0)
+		set_int(fd, SOL_SOCKET, SO_SNDBUF, sndbuf);
+}
+
+/* Unlocks the size: a locked one would be the limit for which the scale of all windows is chosen. Accepted sockets inherit it none the less. */
+static void set_first_rcvbuf(int fd, int size)
+{
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, size);
+	set_int(fd, SOL_SOCKET, SO_BUF_LOCK, SOCK_SNDBUF_LOCK);
+}
+
 static int bind_and_listen(int fd, const struct io_listen_opts *opts, struct io_listening *out)
 {
-	if (opts->rcvbuf > 0)
-		set_int(fd, SOL_SOCKET, SO_RCVBUF, opts->rcvbuf);
 	if (opts->sndbuf > 0)
 		set_int(fd, SOL_SOCKET, SO_SNDBUF, opts->sndbuf);
+	if (opts->rcvbuf > 0)
+		set_first_rcvbuf(fd, opts->rcvbuf);
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	set_tcp(fd);
 	if (out->addr.ss.ss_family == AF_INET6)

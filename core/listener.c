@@ -104,6 +104,8 @@ static void accept_done(struct io_op *op, int res, uint32_t flags)
 		struct addr peer = s->peer;
 
 		addr_unmap(&peer);
+		if (l->opts.rcvbuf > 0)
+			io_fix_buffers(res);
 		l->opts.accepted(l->opts.user, res, &peer);
 	} else if (!l->closing) {
 		accept_failed(l, res);

@@ -13,9 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SOCKET_RCVBUF 32768 /* CIRA carries small messages; bounds kernel memory of silent peers */
-#define SOCKET_SNDBUF 65536
-
 /* An arrival in the mailbox of its worker. Bounded by max_handshakes. */
 struct handover {
 	struct task task;
@@ -218,8 +215,8 @@ static int open_one(struct gateway *g, const struct settings_listener *sl, struc
 {
 	struct cira_listener *l = &g->listeners[g->listeners_len];
 	struct listener_opts opts = {
-		.rcvbuf = SOCKET_RCVBUF,
-		.sndbuf = SOCKET_SNDBUF,
+		.rcvbuf = ROOM_RECEIVE_FIRST,
+		.sndbuf = ROOM_SEND_FIRST,
 		.accepted = accepted,
 		.user = l,
 	};

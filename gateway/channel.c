@@ -21,6 +21,15 @@ static void channel_wake(struct channel *c)
 		fiber_wake(c->waiter);
 }
 
+/* The window was granted or has grown. */
+static void window_changed(struct channel *c)
+{
+	if (c->apf == NULL || apf_channel_window(c->apf) == c->window)
+		return;
+	c->window = apf_channel_window(c->apf);
+	room_fit(c->t);
+}
+
 /* ---- session events ---- */
 
 static void channel_on_opened(void *ctx)
@@ -29,6 +38,7 @@ static void channel_on_opened(void *ctx)
 
 	c->opened = true;
 	PROBE(channel_opened, c, c->t);
+	window_changed(c);
 	gw_count(GW_CHANNELS_OPENED);
 	channel_wake(c);
 }
@@ -58,8 +68,10 @@ static struct span sink_some(struct channel *c, struct span octets)
 	size_t n = c->sink(c->sink_arg, octets);
 
 	PROBE(channel_read, c, n);
-	if (n > 0)
+	if (n > 0) {
 		apf_channel_consumed(c->apf, n);
+		window_changed(c);
+	}
 	return span_of(octets.ptr + n, octets.len - n);
 }
 
@@ -282,6 +294,7 @@ void channel_consume(struct channel *c, size_t n)
 	sendq_consume(&c->rx, c->pool, n); /* an idle channel owns no buffer */
 	if (c->apf != NULL)
 		apf_channel_consumed(c->apf, n);
+	window_changed(c);
 }
 
 static size_t channel_take(struct channel *c, void *out, size_t n)
@@ -320,8 +333,11 @@ ssize_t channel_write_some(struct channel *c, struct span s)
 		return c->err;
 	if (c->apf == NULL || c->eof)
 		return -ERR_CLOSED;
-	if (conn_congested(c->t->conn))
+	if (conn_congested(c->t->conn)) {
+		if (apf_channel_far(c->apf))
+			room_send_more(c->t);
 		return 0; /* drained comes, and wakes all channels */
+	}
 	n = apf_channel_send(c->apf, s, loop_now_ms(c->t->w->loop));
 	PROBE(channel_write, c, n);
 	tunnel_rearm(c->t);

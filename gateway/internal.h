@@ -57,7 +57,8 @@ struct tunnel {
 	bool attached; /* in the registry, with a key */
 	bool ready;    /* apf.md: forwards are in, keep-alive agreed */
 	bool apf_made;
-	bool pending; /* enrolment is being stored */
+	bool pending;                    /* enrolment is being stored */
+	uint8_t receive_room, send_room; /* room.c: its socket's buffers have doubled so often */
 	uint8_t sniff_len;
 	uint8_t sniff[8];
 	struct device_key key;
@@ -120,6 +121,7 @@ struct gateway {
 	struct cira_listener listeners[LISTENERS_MAX];
 	size_t listeners_len;
 	atomic_uint tunnels, handshakes;
+	atomic_size_t room; /* octets that buffers of sockets have beyond what they begin with */
 	struct arrivals arrivals; /* handshakes, by source */
 	atomic_bool draining;
 	struct metric_group metrics;
@@ -139,6 +141,7 @@ struct channel {
 	struct sendq rx;       /* received, not read; bounded by the window that was granted */
 	channel_sink_fn *sink; /* NULL: everything goes to rx */
 	void *sink_arg;
+	uint32_t window; /* that room.c knows of */
 	struct fiber *waiter;
 	bool opened;
 	bool eof; /* the device closed it */
@@ -210,6 +213,20 @@ void gateway_close_removed(void *g, struct live_ref ref);
 /* page.c */
 void page_answer(struct tunnel *t, struct span first);
 
+/*
+ * room.c: buffers of tunnels' sockets. A tunnel begins with small ones: CIRA carries small messages, and strangers, silent and
+ * hostile peers are many. A relay gets what its windows need, within ROOM_MAX of all tunnels together, until it is closed.
+ */
+#define ROOM_RECEIVE_FIRST 32768
+#define ROOM_SEND_FIRST    65536
+#define ROOM_RECEIVE_STEPS 7 /* doublings: 4 MiB */
+#define ROOM_SEND_STEPS    6
+#define ROOM_MAX           (512UL * 1024 * 1024)
+/* room_fit: a channel was opened, its window has changed, the device is done with it, or the tunnel has ended. */
+void room_fit(struct tunnel *t);
+/* room_send_more: the socket takes less than the device has room for. */
+void room_send_more(struct tunnel *t);
+
 /* ready.c */
 void ready_enqueue(struct tunnel *t);
 
@@ -250,6 +267,7 @@ enum gw_count {
 	GW_REGISTRY_FAILED,
 	GW_READY_SKIPPED,
 	GW_PAUSED,
+	GW_ROOM_REFUSED,
 	GW_COUNT_LEN
 };
 void gw_count(enum gw_count what);

@@ -53,6 +53,10 @@ static const struct {
                                 "Stored changes that did not get into memory.", NULL},
 	[GW_PAUSED] = {"causeway_cira_paused_total",
                        "Times that accepting was paused: too many handshakes under way.", NULL},
+	[GW_ROOM_REFUSED] = {"causeway_socket_room_refused_total",
+                             "Buffers of tunnels' sockets that did not grow: all tunnels together "
+                             "had their limit.",
+                             NULL},
 	[GW_READY_SKIPPED] = {"causeway_ready_skipped_total",
                               "Tunnels whose facts were not read at connect: no fiber.", NULL},
 };
@@ -153,7 +157,7 @@ struct figures {
 	struct bucket_stats backoff_source, backoff_pair, source_fails;
 	struct attempts_stats attempts;
 	uint64_t attempts_limit, events, events_limit, watchers;
-	uint64_t ready_limit, openers_limit, channels_limit;
+	uint64_t ready_limit, openers_limit, channels_limit, room, room_limit;
 };
 
 _Static_assert(sizeof(struct figures) <= METRIC_GROUP_SIZE, "a group's struct is too large");
@@ -225,6 +229,11 @@ static const struct metric_field fields[] = {
          AT(openers_limit)},
 	{"causeway_channels_device_limit", "Channels that one device has at once.", NULL, false,
          AT(channels_limit)},
+	{"causeway_socket_room_bytes",
+         "What buffers of tunnels' sockets may hold beyond what they begin with.", NULL, false,
+         AT(room)},
+	{"causeway_socket_room_limit_bytes", "What they may have in all.", NULL, false,
+         AT(room_limit)},
 };
 
 static void read_config(struct gateway *g, struct figures *f)
@@ -264,6 +273,8 @@ static void read_figures(void *arg, void *stats)
 	f->ready_limit = g->workers_len * READY_RUNNING_MAX;
 	f->openers_limit = CHANNEL_WAITING_MAX;
 	f->channels_limit = CHANNEL_SLOTS;
+	f->room = atomic_load(&g->room);
+	f->room_limit = ROOM_MAX;
 }
 
 void gateway_metrics(struct gateway *g)

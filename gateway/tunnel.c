@@ -319,6 +319,7 @@ static void tunnel_on_closed(struct conn *c, int err)
 		apf_session_fini(&t->apf);
 	t->apf_made = false;
 	t->conn = NULL;
+	room_fit(t);
 	config_put(t->config);
 	t->config = NULL;
 	atomic_fetch_sub(&w->g->tunnels, 1);
@@ -413,6 +414,7 @@ static void session_disconnect(void *ctx, uint32_t code)
 
 static void session_slot_free(void *ctx)
 {
+	room_fit(ctx);
 	tunnel_changed(ctx);
 }
 

@@ -49,6 +49,7 @@ struct rpc_env {
 	unsigned calls_max;
 	atomic_size_t buffered;
 	atomic_uint calls;
+	atomic_uint streams;  /* of HTTP/2, open on all connections */
 	atomic_bool draining; /* new calls get UNAVAILABLE */
 };
 

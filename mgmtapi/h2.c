@@ -251,6 +251,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 		s->next->prev = s;
 	h->streams = s;
 	h->streams_len++;
+	atomic_fetch_add_explicit(&h->opts.env->streams, 1, memory_order_relaxed);
 	(void)nghttp2_session_set_stream_user_data(session, s->id, s);
 	return 0;
 }
@@ -385,6 +386,7 @@ static void free_stream(struct h2_stream *s)
 {
 	if (s->base.call != NULL)
 		rpc_gone(s->base.call, s->h->now_ms);
+	atomic_fetch_sub_explicit(&s->h->opts.env->streams, 1, memory_order_relaxed);
 	rpc_head_free(&s->head);
 	sendq_clear(&s->out, s->h->opts.pool);
 	buf_free(&s->trailers);

@@ -53,6 +53,12 @@ struct metric *metrics_watchers(void)
 	return metric_gauge("causeway_device_watchers", "Calls of WatchDevices under way.", NULL);
 }
 
+struct metric *metrics_relays(void)
+{
+	return metric_gauge("causeway_relays",
+	                    "Streams of octets between clients and devices (OpenTunnel).", NULL);
+}
+
 struct metric *metrics_watchers_behind(void)
 {
 	return metric_counter(
@@ -64,6 +70,7 @@ void metrics_api(struct api *a)
 {
 	(void)metrics_watchers();
 	(void)metrics_watchers_behind();
+	(void)metrics_relays();
 	a->metrics = (struct metric_group){
 		.fields = fields, .fields_len = ARRAY_LEN(fields), .read = read_figures, .arg = a};
 	metric_group_add(&a->metrics);

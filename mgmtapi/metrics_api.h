@@ -16,6 +16,8 @@ void metrics_api(struct api *a);
 /* metrics_watchers, metrics_watchers_behind: those of WatchDevices. Any thread. */
 struct metric *metrics_watchers(void);
 struct metric *metrics_watchers_behind(void);
+/* metrics_relays: open streams of OpenTunnel. Any thread. */
+struct metric *metrics_relays(void);
 
 /* metrics_api_failed: counts a call that failed. reason: the one of its google.rpc.ErrorInfo, written in our code. Any thread. */
 void metrics_api_failed(const char *reason);

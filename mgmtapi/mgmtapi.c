@@ -28,6 +28,7 @@ struct handoff {
 
 struct figures {
 	uint64_t connections, connections_limit, calls, calls_limit, buffered, buffered_limit;
+	uint64_t streams, streams_limit;
 };
 
 #define AT(m) .offset = offsetof(struct figures, m)
@@ -45,6 +46,11 @@ static const struct metric_field fields[] = {
          AT(buffered)},
 	{"causeway_api_requests_limit_bytes", "Memory that such requests may have.", NULL, false,
          AT(buffered_limit)},
+	{"causeway_api_streams", "HTTP/2 streams that are open on all connections.", NULL, false,
+         AT(streams)},
+	{"causeway_api_streams_connection_limit",
+         "HTTP/2 streams that one connection may have open at once.", NULL, false,
+         AT(streams_limit)},
 };
 
 static void read_figures(void *arg, void *stats)
@@ -58,6 +64,8 @@ static void read_figures(void *arg, void *stats)
 	f->calls_limit = m->env.calls_max;
 	f->buffered = atomic_load(&m->env.buffered);
 	f->buffered_limit = m->env.buffered_max;
+	f->streams = atomic_load(&m->env.streams);
+	f->streams_limit = H2_STREAMS_MAX;
 }
 
 static void add_metrics(struct mgmtapi *m)

@@ -9,6 +9,7 @@
 #include "mgmtapi/api_internal.h"
 #include "mgmtapi/mutation.h"
 #include "mgmtapi/dstream.h"
+#include "mgmtapi/metrics_api.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -362,7 +363,9 @@ static int run_stream(struct mutation *m, const struct device_key *key, uint16_t
 		return failure_set(&m->failure, CALL_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
 		                   "try again later", "too much is under way");
 	}
+	metric_move(metrics_relays(), 1);
 	err = serve(&cl, key, &op, &result);
+	metric_move(metrics_relays(), -1);
 	m->keep_status = err != 0 && call_status(m->call) != CALL_OK;
 	if (err == 0 && result != 0)
 		err = failure_from_device(&m->failure, opts.gateway, key, op, result);

@@ -48,6 +48,20 @@ uint32_t apf_channel_window(const struct apf_channel *ch)
 	return ch->window;
 }
 
+uint64_t apf_channel_windows(const struct apf_session *s, uint32_t above)
+{
+	uint64_t sum = 0;
+
+	for (const struct apf_channel *ch = s->channels; ch != NULL; ch = ch->next)
+		sum += ch->window > above ? ch->window : 0;
+	return sum;
+}
+
+bool apf_channel_far(const struct apf_channel *ch)
+{
+	return ch->rtt_ms >= GROW_RTT_MS;
+}
+
 uint32_t apf_channel_id(const struct apf_channel *ch)
 {
 	return ch->id;
@@ -244,7 +258,7 @@ static uint32_t window_growth(struct apf_channel *ch)
 	uint32_t room = s->limits->grown_max - MIN(s->grown, s->limits->grown_max), n;
 
 	ch->adjusted_ms = s->received_ms;
-	if (!fast || ch->rtt_ms < GROW_RTT_MS || ch->window_most <= ch->window ||
+	if (!fast || !apf_channel_far(ch) || ch->window_most <= ch->window ||
 	    ch->unconsumed > ch->window / 2)
 		return 0;
 	n = MIN(ch->window, ch->window_most - ch->window);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A long path: a TCP relay that keeps every octet for a time. It stands where `tc netem` would, which not every kernel has; so what is
+"""A long path for those who may not make network namespaces (lib/path.py): a TCP relay that keeps every octet for a time. What is
 measured through it are the windows above TCP, for TCP itself sees two short paths."""
 import collections
 import contextlib

@@ -216,7 +216,7 @@ class Fleet(Process):
         command = [os.path.join(gateway.build, "causeway-fleet"), "--connect", gateway.cira, "--count", str(count), "--seed", str(seed),
                    "--user", CIRA_USER, "--password-file", gateway.cira_password, "--amt-user", AMT_USER,
                    "--amt-password-file", gateway.amt_password, "--ca", gateway.ca, "--name", "localhost", "--rate", str(rate),
-                   "--threads", str(threads), "--source-addresses", str(sources or min(5000, max(1, count // 20))),
+                   "--threads", str(threads), "--source-addresses", str(min(5000, max(1, count // 20)) if sources is None else sources),
                    "--source-net", str(net), "--control", self.control, "--json"]
         command += ["--tls", tls] if tls else []
         command += ["--suites", suites] if suites else []

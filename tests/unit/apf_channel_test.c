@@ -310,6 +310,20 @@ static void test_window_is_returned_as_it_is_consumed(void **state)
 	assert_int_equal(c.end, APF_CHANNEL_OVERRUN);
 }
 
+/* A closed channel counts until the device has answered: what its window allowed may still be on the way. */
+static void test_windows_until_the_device_is_done(void **state)
+{
+	(void)state;
+	rig_open(&r, &c, 1000);
+	rig_confirm(&r, &c, 7, 4096);
+	assert_int_equal(apf_channel_windows(&r.s, 999), 1000);
+	assert_int_equal(apf_channel_windows(&r.s, 1000), 0);
+	apf_channel_close(c.ch, r.now);
+	assert_int_equal(apf_channel_windows(&r.s, 0), 1000);
+	feed_id(APF_CHANNEL_CLOSE, 1, 0);
+	assert_int_equal(apf_channel_windows(&r.s, 0), 0);
+}
+
 /* Opens with a window of 1000 that may grow; the device's answer takes rtt_ms. */
 static void open_growing(uint64_t rtt_ms, uint32_t most)
 {
@@ -331,6 +345,7 @@ static void test_window_grows_with_the_path(void **state)
 {
 	(void)state;
 	open_growing(200, 3500);
+	assert_true(apf_channel_far(c.ch));
 	half_window(500, 100);
 	assert_int_equal(apf_channel_window(c.ch), 2000);
 	half_window(1000, 201); /* slower than the window allows: the device has no more */
@@ -350,6 +365,7 @@ static void test_window_stays_on_a_short_path(void **state)
 {
 	(void)state;
 	open_growing(4, 1 << 20);
+	assert_false(apf_channel_far(c.ch));
 	half_window(500, 0);
 	assert_int_equal(apf_channel_window(c.ch), 1000);
 }
@@ -576,6 +592,7 @@ int main(void)
 		TEST(test_device_closes),
 		TEST(test_both_close),
 		TEST(test_window_is_returned_as_it_is_consumed),
+		TEST(test_windows_until_the_device_is_done),
 		TEST(test_window_grows_with_the_path),
 		TEST(test_window_stays_on_a_short_path),
 		TEST(test_smallest_window),

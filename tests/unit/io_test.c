@@ -6,6 +6,8 @@
 #include "tests/unit/support/test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -152,12 +154,60 @@ static void test_cancel_ends_a_receive(void **state)
 	free(ops);
 }
 
+static int window_scale(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	return info.tcpi_snd_wscale; /* the one that the peer chose */
+}
+
+static int buffer(int fd, int name)
+{
+	int n = 0;
+	socklen_t len = sizeof(n);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, name, &n, &len), 0);
+	return n;
+}
+
+/* A small first buffer must not hold the connection to small windows for ever. */
+static void test_small_buffers_can_grow(void **state)
+{
+	struct io_listen_opts o = {.backlog = 1, .rcvbuf = 32768, .sndbuf = 65536};
+	struct io_listening l;
+	int client, server;
+
+	(void)state;
+	assert_int_equal(addr_parse("127.0.0.1:0", &o.addr), 0);
+	assert_int_equal(io_listen(&o, &l), 0);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&l.addr.ss, l.addr.len), 0);
+	server = accept(l.fd, NULL, NULL);
+	assert_true(server >= 0);
+	io_fix_buffers(server);
+	assert_int_equal(buffer(server, SO_RCVBUF), 2 * 32768);
+	assert_int_equal(buffer(server, SO_SNDBUF), 2 * 65536);
+	assert_true(window_scale(client) > 0);
+	io_buffers(server, 131072, 0);
+	assert_int_equal(buffer(server, SO_RCVBUF), 2 * 131072);
+	assert_int_equal(buffer(server, SO_SNDBUF), 2 * 65536);
+	io_buffers(server, 32768, 131072);
+	assert_int_equal(buffer(server, SO_RCVBUF), 2 * 32768);
+	assert_int_equal(buffer(server, SO_SNDBUF), 2 * 131072);
+	close(client);
+	close(server);
+	close(l.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOOPS_TEST(test_overflow_loses_nothing),
 		LOOPS_TEST(test_many_sends_in_one_iteration),
 		LOOPS_TEST(test_cancel_ends_a_receive),
+		cmocka_unit_test(test_small_buffers_can_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
