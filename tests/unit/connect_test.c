@@ -111,6 +111,63 @@ static void h2_stream(void **state)
 	h2client_free(&c);
 }
 
+/* Whatever is spoken, a client cannot tell how the handler made its answer. */
+static void packed_answers_are_the_same(void **state)
+{
+	static const struct request all[] = {
+		{.path = STATE_PATH,
+	         .content_type = "application/json",
+	         .body = {(const uint8_t *)"{\"device\":\"d\"}", 14}},
+		{.path = STATE_PATH,
+	         .content_type = "application/proto",
+	         .body = {(const uint8_t *)"\x0a\x01"
+	                                   "d",
+	                  3}},
+		{.path = STATE_PATH,
+	         .content_type = "application/grpc",
+	         .body = {(const uint8_t *)"\0\0\0\0\x03\x0a\x01"
+	                                   "d",
+	                  8}},
+		{.path = ENUM_PATH,
+	         .content_type = "application/connect+json",
+	         .body = {(const uint8_t *)"\0\0\0\0\x0e{\"maxItems\":2}", 19}},
+		{.path = ENUM_PATH,
+	         .content_type = "application/grpc",
+	         .body = {(const uint8_t *)"\0\0\0\0\x02\x18\x02", 7}},
+	};
+	struct h2client c;
+
+	(void)state;
+	h2client_init(&c);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		struct reply *r[2];
+
+		for (int packed = 0; packed < 2; packed++) {
+			demo.packed = packed != 0;
+			r[packed] = h2client_request(&c, &all[i]);
+			h2client_run(&c);
+			assert_int_equal(demo.last_err, 0);
+		}
+		assert_int_equal(r[1]->status, 200);
+		assert_string_equal(r[1]->content_type, r[0]->content_type);
+		assert_string_equal(r[1]->grpc_status, r[0]->grpc_status);
+		assert_true(r[0]->body.len > 0);
+		assert_int_equal(r[1]->body.len, r[0]->body.len);
+		assert_memory_equal(r[1]->body.data, r[0]->body.data, r[0]->body.len);
+	}
+	c.env.message_max = 4; /* less than the answer */
+	for (size_t i = 1; i < 3; i++) {
+		struct reply *r = h2client_request(&c, &all[i]);
+
+		h2client_run(&c);
+		if (i == 1)
+			assert_int_equal(r->status, 429);
+		else
+			assert_string_equal(r->grpc_status, "8");
+	}
+	h2client_free(&c);
+}
+
 static void codes(void **state)
 {
 	(void)state;
@@ -317,15 +374,11 @@ static void h1_client_leaves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(h2_unary),
-		cmocka_unit_test(h2_errors),
-		cmocka_unit_test(h2_stream),
-		cmocka_unit_test(codes),
-		cmocka_unit_test(h1_unary),
-		cmocka_unit_test(h1_pipelined),
-		cmocka_unit_test(h1_stream_is_chunked),
-		cmocka_unit_test(h1_refusals),
-		cmocka_unit_test(h1_client_leaves),
+		cmocka_unit_test(h2_unary),     cmocka_unit_test(h2_errors),
+		cmocka_unit_test(h2_stream),    cmocka_unit_test(packed_answers_are_the_same),
+		cmocka_unit_test(codes),        cmocka_unit_test(h1_unary),
+		cmocka_unit_test(h1_pipelined), cmocka_unit_test(h1_stream_is_chunked),
+		cmocka_unit_test(h1_refusals),  cmocka_unit_test(h1_client_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,23 @@
 
 struct demo_state demo;
 
+static int demo_send(struct call *c, const ProtobufCMessage *m)
+{
+	size_t n = protobuf_c_message_get_packed_size(m);
+	struct buf packed = {.cap = BODY_MAX};
+	uint8_t *at;
+	int err;
+
+	if (!demo.packed)
+		return call_send(c, m);
+	at = buf_reserve(&packed, n);
+	if (at != NULL)
+		packed.len = protobuf_c_message_pack(m, at);
+	err = call_send_packed(c, &packed);
+	ASSERT(packed.data == NULL);
+	return err;
+}
+
 static int get_power_state(struct call *c, const ProtobufCMessage *request)
 {
 	const Causeway__V1__GetPowerStateRequest *q = (const void *)request;
@@ -51,7 +68,7 @@ static int get_power_state(struct call *c, const ProtobufCMessage *request)
 	}
 	r.device = q->device;
 	r.power_state = CAUSEWAY__V1__POWER_STATE__POWER_STATE_ON;
-	return call_send(c, &r.base);
+	return demo_send(c, &r.base);
 }
 
 static int change_power(struct call *c, const ProtobufCMessage *request)
@@ -76,7 +93,7 @@ static int enumerate(struct call *c, const ProtobufCMessage *request)
 	memset(body, 'x', 65536);
 	r.body = body;
 	for (unsigned i = 0; i < q->max_items; i++) {
-		demo.last_err = call_send(c, &r.base);
+		demo.last_err = demo_send(c, &r.base);
 		if (demo.last_err != 0)
 			return demo.last_err;
 		demo.received = i + 1;

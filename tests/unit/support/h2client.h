@@ -41,6 +41,7 @@ struct demo_state {
 	unsigned calls;
 	int last_err; /* of the last wait or recv that failed */
 	unsigned received;
+	bool packed; /* set by tests: GetPowerState and EnumerateInstances answer by call_send_packed */
 	char principal[PRINCIPAL_NAME_MAX];
 	char request_id[CALL_REQUEST_ID_MAX + 1];
 };
