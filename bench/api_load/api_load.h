@@ -7,6 +7,7 @@
 #include "core/tls.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define LINKS_MAX    4096
@@ -21,7 +22,13 @@ struct link;
 struct stream;
 
 /* must: ends the program with a sentence if not ok. */
-void must(bool ok, const char *what);
+static inline void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "api_load: %s failed\n", what);
+	exit(1);
+}
 
 /* ---- options (main.c) ---- */
 

@@ -5,7 +5,6 @@
 #include "core/err.h"
 
 #include <nghttp2/nghttp2.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

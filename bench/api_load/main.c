@@ -15,7 +15,6 @@
 #include "core/loop.h"
 #include "core/text.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define DEVICES_MAX 200000
@@ -42,14 +41,6 @@ static struct {
 	struct task start;
 	struct timer timer;
 } load;
-
-void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "api_load: %s failed\n", what);
-	exit(1);
-}
 
 char *next_device(void)
 {

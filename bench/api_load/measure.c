@@ -3,7 +3,6 @@
 #include "bench/api_load/api_load.h"
 
 #include <dirent.h>
-#include <stdlib.h>
 #include <time.h>
 
 #define BUCKETS 1024 /* of latencies: 32 a doubling */
