@@ -2,12 +2,16 @@
 """Listing all devices by pages of 1,000, for a second of the gateway's CPU time
 
 All devices have connected and enrolled once, in waves of at most 10,000, for each held one takes a descriptor; the last wave is still
-there. Two connections read lists from beginning to end, over and over.
+there, and the facts of its devices are read. Two connections read lists from beginning to end, over and over.
 """
-from lib import load
+from lib import load, processes
 
 ORDER = 54
 WAVE = 10000
+
+
+def calm(gateway):
+    return gateway.metric("causeway_ready_waiting") + gateway.metric("causeway_ready_running") == 0
 
 
 def run(ctx):
@@ -18,6 +22,7 @@ def run(ctx):
             with ctx.fleet(gateway, wave, rate=0 if ctx.quick else 1000, threads=2, seed=100 + first // WAVE) as fleet:
                 fleet.wait_ready(timeout=300)
                 if first + wave == devices:
+                    processes.wait_for("the end of reading facts", lambda: calm(gateway), 300)
                     listed = load.several(ctx, "ListDevices", runs, "devices",
                                           lambda: load.api(ctx, gateway, "list", connections=2, streams=1, page=1000, seconds=seconds))
     return [ctx.figure("ListDevices", listed, "devices a CPU second", better="higher", target=(">=", 1000000),
