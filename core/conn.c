@@ -285,6 +285,11 @@ void conn_buffers(struct conn *c, int rcvbuf, int sndbuf)
 	io_buffers(c->fd, rcvbuf, sndbuf);
 }
 
+uint32_t conn_rtt_ms(const struct conn *c)
+{
+	return io_rtt_us(c->fd) / 1000;
+}
+
 void conn_pause(struct conn *c, bool paused)
 {
 	if (c->paused == paused)

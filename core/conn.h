@@ -103,6 +103,9 @@ void conn_close(struct conn *c, uint32_t flush_ms);
  */
 void conn_buffers(struct conn *c, int rcvbuf, int sndbuf);
 
+/* conn_rtt_ms: the path's round trip as TCP sees it now; a system call. */
+uint32_t conn_rtt_ms(const struct conn *c);
+
 void *conn_user(const struct conn *c);
 void conn_set_user(struct conn *c, const struct conn_ops *ops, void *user);
 struct loop *conn_loop(const struct conn *c);

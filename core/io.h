@@ -113,6 +113,9 @@ int io_client_socket(int family, const struct addr *from_or_null);
 void io_buffers(int fd, int rcvbuf, int sndbuf);
 void io_fix_buffers(int fd);
 
+/* io_rtt_us: the round trip that TCP has measured; 0: none, or no TCP. */
+uint32_t io_rtt_us(int fd);
+
 struct io_listen_opts {
 	struct addr addr;
 	unsigned backlog;

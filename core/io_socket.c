@@ -101,6 +101,14 @@ void io_buffers(int fd, int rcvbuf, int sndbuf)
 		set_int(fd, SOL_SOCKET, SO_SNDBUF, sndbuf);
 }
 
+uint32_t io_rtt_us(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_rtt : 0;
+}
+
 /* Unlocks the size: a locked one would be the limit for which the scale of all windows is chosen. Accepted sockets inherit it none the less. */
 static void set_first_rcvbuf(int fd, int size)
 {

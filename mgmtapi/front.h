@@ -17,6 +17,7 @@
 #define FRONT_TICK_MS    1000
 #define FRONT_FLUSH_MS   5000
 #define FRONT_DETECT_MS  30000
+#define FRONT_FAR_MS     5 /* a client with a longer round trip may send more ahead */
 
 /* Why a connection was refused or ended from here. */
 enum front_failed {

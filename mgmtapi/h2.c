@@ -439,9 +439,10 @@ static int make_session(struct h2 *h)
 
 struct h2 *h2_new(const struct h2_opts *opts, uint64_t now_ms)
 {
-	static const nghttp2_settings_entry settings[] = {
+	const nghttp2_settings_entry settings[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+	         opts->far ? H2_STREAM_WINDOW_FAR : H2_STREAM_WINDOW},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, H2_HEADER_LIST_MAX},
 	};
 	struct h2 *h = calloc(1, sizeof(*h));

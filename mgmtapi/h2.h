@@ -7,8 +7,10 @@
 #include "core/sendq.h"
 #include "mgmtapi/call_internal.h"
 
-#define H2_STREAMS_MAX       200
-#define H2_STREAM_WINDOW     1048576
+#define H2_STREAMS_MAX 200
+#define H2_STREAM_WINDOW \
+	262144 /* what a client may send ahead: octets that wait in memory, and are cold when they are read */
+#define H2_STREAM_WINDOW_FAR 1048576 /* ... where a round trip needs more */
 #define H2_CONN_WINDOW       16777216
 #define H2_HEADER_LIST_MAX   8192 /* octets, 32 a field included (RFC 9113 6.5.2) */
 #define H2_RESET_BURST       100  /* streams a client may reset ... */
@@ -32,6 +34,7 @@ struct h2_opts {
 	struct rpc_env *env;
 	struct rpc_peer peer; /* cert_cn is borrowed for the connection's life */
 	struct pool *pool;    /* for bodies; conn_pool, as a rule */
+	bool far;             /* the client's round trip is long */
 	/* Something may have become ready to send: call h2_output soon, not inside. */
 	void (*kick)(void *arg);
 	void *arg;

@@ -101,6 +101,7 @@ static void use_h2(struct front_conn *f)
 	const struct h2_opts opts = {.env = &f->worker->api->env,
 	                             .peer = peer_of(f),
 	                             .pool = conn_pool(f->worker->loop),
+	                             .far = conn_rtt_ms(f->conn) >= FRONT_FAR_MS,
 	                             .kick = kick,
 	                             .arg = f};
 

@@ -12,6 +12,7 @@
 
 #define GZIP_WINDOW   (15 + 16)
 #define INFLATE_CHUNK 16384
+#define AHEAD_MAX     65536 /* octets reserved for what a message has said will come */
 
 /* Brings env->buffered in line with what the call holds. */
 static void account(struct call *c)
@@ -184,8 +185,11 @@ static bool scan(struct call *c)
 
 		if (!envelope_ok(c, flags, len))
 			return false;
-		if (cur.left < len)
+		if (cur.left < len) {
+			/* It grows once, not with each piece; a mere claim does not get more than this. */
+			(void)buf_reserve(&c->in, MIN(len - cur.left, (size_t)AHEAD_MAX));
 			break;
+		}
 		c->scan_at += RPC_ENVELOPE_HEAD + (size_t)len;
 		c->ready++;
 	}

@@ -273,6 +273,25 @@ static void slow_upload_ends(void **state)
 	h2client_free(&c);
 }
 
+static uint32_t window_of(const struct h2client *c)
+{
+	return nghttp2_session_get_remote_settings(c->session,
+	                                           NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+}
+
+static void far_clients_may_send_more_ahead(void **state)
+{
+	struct h2client c;
+
+	(void)state;
+	h2client_init(&c);
+	assert_int_equal(window_of(&c), H2_STREAM_WINDOW);
+	h2client_free(&c);
+	h2client_init_far(&c);
+	assert_int_equal(window_of(&c), H2_STREAM_WINDOW_FAR);
+	h2client_free(&c);
+}
+
 static void limits_of_the_server(void **state)
 {
 	struct h2client c;
@@ -305,6 +324,7 @@ int main(void)
 		cmocka_unit_test(draining_server_refuses_calls),
 		cmocka_unit_test(old_connections_are_sent_away),
 		cmocka_unit_test(slow_upload_ends),
+		cmocka_unit_test(far_clients_may_send_more_ahead),
 		cmocka_unit_test(limits_of_the_server),
 	};
 

@@ -190,6 +190,8 @@ static void test_small_buffers_can_grow(void **state)
 	assert_int_equal(buffer(server, SO_RCVBUF), 2 * 32768);
 	assert_int_equal(buffer(server, SO_SNDBUF), 2 * 65536);
 	assert_true(window_scale(client) > 0);
+	assert_true(io_rtt_us(client) > 0);
+	assert_int_equal(io_rtt_us(STDIN_FILENO), 0);
 	io_buffers(server, 131072, 0);
 	assert_int_equal(buffer(server, SO_RCVBUF), 2 * 131072);
 	assert_int_equal(buffer(server, SO_SNDBUF), 2 * 65536);

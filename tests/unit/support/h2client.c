@@ -268,12 +268,14 @@ static void no_kick(void *arg)
 	(void)arg;
 }
 
-void h2client_init(struct h2client *c)
+static void init(struct h2client *c, bool far)
 {
 	const struct authn authn = {.lookup_token = lookup};
 	nghttp2_session_callbacks *cb;
-	struct h2_opts opts = {
-		.peer = {.cert_cn = "", .trailers = true}, .pool = &c->pool, .kick = no_kick};
+	struct h2_opts opts = {.peer = {.cert_cn = "", .trailers = true},
+	                       .pool = &c->pool,
+	                       .far = far,
+	                       .kick = no_kick};
 	struct buf why;
 
 	memset(c, 0, sizeof(*c));
@@ -305,6 +307,16 @@ void h2client_init(struct h2client *c)
 	assert_int_equal(nghttp2_submit_settings(c->session, 0, NULL, 0), 0);
 	c->replies = calloc(REPLIES_MAX, sizeof(*c->replies));
 	h2client_run(c);
+}
+
+void h2client_init(struct h2client *c)
+{
+	init(c, false);
+}
+
+void h2client_init_far(struct h2client *c)
+{
+	init(c, true);
 }
 
 void h2client_free(struct h2client *c)

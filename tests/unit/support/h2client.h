@@ -49,7 +49,9 @@ extern struct demo_state demo;
 extern const struct service *const demo_services[];
 extern const size_t demo_services_len;
 
+/* h2client_init_far: its round trip is long. */
 void h2client_init(struct h2client *c);
+void h2client_init_far(struct h2client *c);
 void h2client_free(struct h2client *c);
 
 struct request {
