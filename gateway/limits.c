@@ -94,12 +94,15 @@ void limits_read(const char *root, struct limits *out)
 {
 	struct rlimit r;
 	uint64_t kib = number_in(root, "/proc/meminfo", "MemAvailable:");
+	uint64_t rmem = number_in(root, "/proc/sys/net/core/rmem_max", "");
+	uint64_t wmem = number_in(root, "/proc/sys/net/core/wmem_max", "");
 
 	*out = (struct limits){.nofile = UINT64_MAX, .memory_max = UINT64_MAX};
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur != RLIM_INFINITY)
 		out->nofile = r.rlim_cur;
 	out->own_tables = fd_table_can();
 	out->somaxconn = number_in(root, "/proc/sys/net/core/somaxconn", "");
+	out->socket_buffer = MIN(rmem, wmem);
 	out->memory_available = kib > UINT64_MAX / 1024 ? UINT64_MAX : kib * 1024;
 	group_memory(root, out);
 }
@@ -170,6 +173,17 @@ static void check_memory(const struct limits *l, const struct settings *s, struc
 	                       : "or give the machine more memory");
 }
 
+static void check_buffers(const struct limits *l, struct limit_finding *f)
+{
+	*f = (struct limit_finding){
+		.what = LIMIT_BUFFERS, .have = l->socket_buffer, .need = LIMITS_BUFFER};
+	(void)snprintf(f->text, sizeof(f->text),
+	               "a relay over a path of 200 ms carries %" PRIu64
+	               " KB/s at most; raise it with 'sysctl -w net.core.rmem_max=%" PRIu64
+	               " net.core.wmem_max=%" PRIu64 "'",
+	               f->have * 5 / 1000, f->need, f->need);
+}
+
 size_t limits_check(const struct limits *l, const struct settings *s,
                     struct limit_finding out[LIMITS_LEN])
 {
@@ -179,13 +193,15 @@ size_t limits_check(const struct limits *l, const struct settings *s,
 	check_nofile(l, s, &all[LIMIT_NOFILE]);
 	check_backlog(l, &all[LIMIT_BACKLOG]);
 	check_memory(l, s, &all[LIMIT_MEMORY]);
+	check_buffers(l, &all[LIMIT_BUFFERS]);
 	for (size_t i = 0; i < LIMITS_LEN; i++)
 		if (all[i].have < all[i].need)
 			out[n++] = all[i];
 	return n;
 }
 
-static const char *const names[LIMITS_LEN] = {"nofile", "net.core.somaxconn", "memory"};
+static const char *const names[LIMITS_LEN] = {"nofile", "net.core.somaxconn", "memory",
+                                              "socket_buffer"};
 
 void limits_warn(const struct settings *s)
 {
@@ -218,6 +234,7 @@ void limits_print(const struct settings *s)
 	limits_read("", &l);
 	print_value("nofile", l.nofile, 1, "");
 	print_value("net.core.somaxconn", l.somaxconn, 1, "");
+	print_value("socket_buffer", l.socket_buffer, 1, "");
 	print_value("memory", MIN(l.memory_available, l.memory_max), MIB, " MiB");
 	n = limits_check(&l, s, f);
 	for (size_t i = 0; i < n; i++)

@@ -15,13 +15,15 @@ struct settings;
 /* One held tunnel: process memory rounded up from docs/adr/0010, kernel memory a rough figure for its socket. */
 #define LIMITS_TUNNEL_SIZE 6144
 #define LIMITS_KERNEL_SIZE 10240
-#define LIMITS_BACKLOG     4096 /* what listeners ask for: core/conn.h */
+#define LIMITS_BACKLOG     4096    /* what listeners ask for: core/conn.h */
+#define LIMITS_BUFFER      4194304 /* what a relay's socket may be given: gateway/room.c */
 
 /* What the system says; UINT64_MAX: no limit, or it does not say. */
 struct limits {
 	uint64_t nofile;           /* soft, after it was raised to the hard one; of one table */
 	bool own_tables;           /* threads may take tables of descriptors of their own */
 	uint64_t somaxconn;        /* net.core.somaxconn */
+	uint64_t socket_buffer;    /* the smaller of net.core.rmem_max and wmem_max */
 	uint64_t memory_available; /* octets: MemAvailable */
 	uint64_t memory_max; /* octets: of the control group, what it uses already taken off */
 };
@@ -37,7 +39,7 @@ void limits_read(const char *root, struct limits *out);
  */
 bool limits_own_tables(const struct settings *s);
 
-enum limit_what { LIMIT_NOFILE, LIMIT_BACKLOG, LIMIT_MEMORY, LIMITS_LEN };
+enum limit_what { LIMIT_NOFILE, LIMIT_BACKLOG, LIMIT_MEMORY, LIMIT_BUFFERS, LIMITS_LEN };
 
 /* What is too low, in words. */
 struct limit_finding {

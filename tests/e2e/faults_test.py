@@ -110,7 +110,7 @@ class Settings(harness.TestCase):
         self.assertEqual(place.stop(), 0)
         status, said = run("--config", place.path("causeway.yaml"), "--data", place.data, "--check")
         self.assertEqual(status, 0, said)
-        for name in ("nofile", "net.core.somaxconn", "memory"):
+        for name in ("nofile", "net.core.somaxconn", "socket_buffer", "memory"):
             self.assertIn(f"limit: {name} ", said)
 
     def test_low_limits_are_named_with_their_command(self):

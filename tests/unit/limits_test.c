@@ -14,6 +14,7 @@
 
 static const struct limits plenty = {.nofile = ENOUGH_FILES,
                                      .somaxconn = LIMITS_BACKLOG,
+                                     .socket_buffer = LIMITS_BUFFER,
                                      .memory_available = UINT64_MAX,
                                      .memory_max = UINT64_MAX};
 static const struct settings settings = {.cira.max_tunnels = 100000, .api.max_connections = 1000};
@@ -34,7 +35,10 @@ static void test_exactly_enough_and_one_less(void **state)
 	l.nofile--;
 	l.somaxconn--;
 	l.memory_available = memory - 2;
-	assert_int_equal(limits_check(&l, &settings, f), 3);
+	l.socket_buffer = 212992;
+	assert_int_equal(limits_check(&l, &settings, f), 4);
+	assert_non_null(strstr(f[LIMIT_BUFFERS].text, "1064 KB/s"));
+	assert_non_null(strstr(f[LIMIT_BUFFERS].text, "net.core.wmem_max=4194304"));
 	assert_int_equal(f[LIMIT_NOFILE].need, ENOUGH_FILES);
 	assert_non_null(strstr(f[LIMIT_NOFILE].text, "LimitNOFILE=101256"));
 	assert_non_null(strstr(f[LIMIT_BACKLOG].text, "sysctl -w net.core.somaxconn=4096"));
@@ -66,7 +70,8 @@ static void test_a_table_for_each_worker(void **state)
 static void test_without_limits(void **state)
 {
 	struct limit_finding f[LIMITS_LEN];
-	const struct limits none = {UINT64_MAX, false, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	const struct limits none = {UINT64_MAX, false,      UINT64_MAX,
+	                            UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
 	(void)state;
 	assert_int_equal(limits_check(&none, &settings, f), 0);
@@ -102,11 +107,14 @@ static void test_reading(void **state)
 	assert_int_equal(l.memory_available, UINT64_MAX);
 	assert_int_equal(l.memory_max, UINT64_MAX);
 	write_file(root, "/proc/sys/net/core/somaxconn", "128\n");
+	write_file(root, "/proc/sys/net/core/rmem_max", "4194304\n");
+	write_file(root, "/proc/sys/net/core/wmem_max", "212992\n");
 	write_file(root, "/proc/meminfo", "MemTotal: 9 kB\nMemAvailable:    2048 kB\n");
 	write_file(root, "/proc/self/cgroup", "0::/system.slice/c.service\n");
 	write_file(root, "/sys/fs/cgroup/system.slice/c.service/memory.max", "max\n");
 	limits_read(root, &l);
 	assert_int_equal(l.somaxconn, 128);
+	assert_int_equal(l.socket_buffer, 212992);
 	assert_int_equal(l.memory_available, 2048 * 1024);
 	assert_int_equal(l.memory_max, UINT64_MAX);
 	write_file(root, "/sys/fs/cgroup/system.slice/c.service/memory.max", "1000000\n");
