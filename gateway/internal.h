@@ -57,8 +57,8 @@ struct tunnel {
 	bool attached; /* in the registry, with a key */
 	bool ready;    /* apf.md: forwards are in, keep-alive agreed */
 	bool apf_made;
-	bool pending;                    /* enrolment is being stored */
-	uint8_t receive_room, send_room; /* room.c: its socket's buffers have doubled so often */
+	bool pending; /* enrolment is being stored */
+	uint8_t room; /* room.c: how often its socket's buffers have doubled */
 	uint8_t sniff_len;
 	uint8_t sniff[8];
 	struct device_key key;

@@ -22,28 +22,39 @@ static bool take_room(struct gateway *g, size_t before, size_t after)
 	return false;
 }
 
-static void set_receive(struct tunnel *t, uint8_t steps)
+/* Both in one octet of the tunnel: how often the receive buffer has doubled, and the send buffer. */
+static unsigned receive_steps(const struct tunnel *t)
 {
-	size_t size = (size_t)ROOM_RECEIVE_FIRST << steps;
-
-	if (steps == t->receive_room ||
-	    !take_room(t->w->g, (size_t)ROOM_RECEIVE_FIRST << t->receive_room, size))
-		return;
-	t->receive_room = steps;
-	if (t->conn != NULL)
-		conn_buffers(t->conn, (int)size, 0);
+	return t->room & 15u;
 }
 
-static void set_send(struct tunnel *t, uint8_t steps)
+static unsigned send_steps(const struct tunnel *t)
 {
-	size_t size = (size_t)ROOM_SEND_FIRST << steps;
+	return t->room >> 4;
+}
 
-	if (steps == t->send_room ||
-	    !take_room(t->w->g, (size_t)ROOM_SEND_FIRST << t->send_room, size))
+static void set_receive(struct tunnel *t, unsigned steps)
+{
+	size_t before = (size_t)ROOM_RECEIVE_FIRST << receive_steps(t);
+	size_t after = (size_t)ROOM_RECEIVE_FIRST << steps;
+
+	if (after == before || !take_room(t->w->g, before, after))
 		return;
-	t->send_room = steps;
+	t->room = (uint8_t)(send_steps(t) << 4 | steps);
 	if (t->conn != NULL)
-		conn_buffers(t->conn, 0, (int)size);
+		conn_buffers(t->conn, (int)after, 0);
+}
+
+static void set_send(struct tunnel *t, unsigned steps)
+{
+	size_t before = (size_t)ROOM_SEND_FIRST << send_steps(t);
+	size_t after = (size_t)ROOM_SEND_FIRST << steps;
+
+	if (after == before || !take_room(t->w->g, before, after))
+		return;
+	t->room = (uint8_t)(steps << 4 | receive_steps(t));
+	if (t->conn != NULL)
+		conn_buffers(t->conn, 0, (int)after);
 }
 
 /*
@@ -53,7 +64,7 @@ static void set_send(struct tunnel *t, uint8_t steps)
 void room_fit(struct tunnel *t)
 {
 	uint64_t windows = t->apf_made ? apf_channel_windows(&t->apf, SMALL_WINDOW) : 0;
-	uint8_t steps = 0;
+	unsigned steps = 0;
 
 	while (steps < ROOM_RECEIVE_STEPS && (uint64_t)ROOM_RECEIVE_FIRST << steps < windows)
 		steps++;
@@ -64,6 +75,6 @@ void room_fit(struct tunnel *t)
 
 void room_send_more(struct tunnel *t)
 {
-	if (t->send_room < ROOM_SEND_STEPS)
-		set_send(t, (uint8_t)(t->send_room + 1));
+	if (send_steps(t) < ROOM_SEND_STEPS)
+		set_send(t, send_steps(t) + 1);
 }
