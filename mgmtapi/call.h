@@ -110,6 +110,14 @@ int call_send(struct call *c, const ProtobufCMessage *msg) MUST_CHECK;
  */
 int call_recv(struct call *c, ProtobufCMessage **msg) MUST_CHECK;
 
+/*
+ * call_peek_octets: call_recv for a stream of octets. True: the next message is there and is nothing but that field, which is bytes and has
+ * a number below 16; *out is what it holds, in place until the handler waits or receives. When it is done with them, call_drop_message. False:
+ * call_recv knows what is the matter (no message yet, another one, JSON, compressed).
+ */
+bool call_peek_octets(struct call *c, unsigned field, struct span *out) MUST_CHECK;
+void call_drop_message(struct call *c);
+
 /* call_recv_ready: true if call_recv would not block now. */
 bool call_recv_ready(struct call *c);
 

@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "mgmtapi/call_internal.h"
 #include "mgmtapi/json.h"
+#include "mgmtapi/pb_write.h"
 
 #define GZIP_WINDOW   (15 + 16)
 #define INFLATE_CHUNK 16384
@@ -127,19 +128,11 @@ static ProtobufCMessage *unpack_any(struct call *c, struct span s, bool compress
 	return m;
 }
 
-ProtobufCMessage *rpc_take_message(struct call *c)
+/* The front message is done with; what is left moves down only if it is the smaller part, so that an octet moves once at most. */
+static void drop_front(struct call *c, size_t n)
 {
-	uint8_t flags;
-	struct span s = front_message(c, &flags);
-	ProtobufCMessage *m = unpack_any(c, s, (flags & 1) != 0, &c->recv_allocator);
-	size_t n = RPC_ENVELOPE_HEAD + s.len;
-
-	if (m == NULL)
-		c->in_bad = true;
 	c->in_at += n;
-	if (c->in_at >
-	    c->in.len /
-	            2) { /* what is left is the smaller part, so that an octet moves once at most */
+	if (c->in_at > c->in.len / 2) {
 		buf_consume(&c->in, c->in_at);
 		c->scan_at -= c->in_at;
 		c->in_at = 0;
@@ -151,7 +144,49 @@ ProtobufCMessage *rpc_take_message(struct call *c)
 	c->held -= n;
 	if (c->hs != NULL && n > 0)
 		c->hs->ops->consume(c->hs, n);
+}
+
+ProtobufCMessage *rpc_take_message(struct call *c)
+{
+	uint8_t flags;
+	struct span s = front_message(c, &flags);
+	ProtobufCMessage *m = unpack_any(c, s, (flags & 1) != 0, &c->recv_allocator);
+
+	if (m == NULL)
+		c->in_bad = true;
+	drop_front(c, RPC_ENVELOPE_HEAD + s.len);
 	return m;
+}
+
+bool call_peek_octets(struct call *c, unsigned field, struct span *out)
+{
+	struct cur cur;
+	uint8_t flags, octet = 0;
+	uint64_t len = 0;
+
+	ASSERT(field > 0 && field < 16);
+	if (c->ready == 0 || c->json)
+		return false;
+	cur = cur_of(front_message(c, &flags));
+	if (flags != 0 || cur_u8(&cur) != (field << 3 | PB_LENGTH))
+		return false;
+	for (unsigned shift = 0; shift < 35; shift += 7) {
+		octet = cur_u8(&cur);
+		len |= (uint64_t)(octet & 0x7f) << shift;
+		if ((octet & 0x80) == 0)
+			break;
+	}
+	*out = span_of(cur.ptr, cur.left);
+	return cur.err == 0 && (octet & 0x80) == 0 && len == cur.left;
+}
+
+void call_drop_message(struct call *c)
+{
+	uint8_t flags;
+	struct span s = front_message(c, &flags);
+
+	ASSERT(c->ready > 0);
+	drop_front(c, RPC_ENVELOPE_HEAD + s.len);
 }
 
 static bool envelope_ok(struct call *c, uint8_t flags, uint32_t len)
