@@ -51,6 +51,9 @@ struct fiber_sched *loop_fibers(struct loop *l);
 /* loop_now_ms: monotonic milliseconds sampled once an iteration. Loop thread only. */
 uint64_t loop_now_ms(const struct loop *l);
 
+/* loop_busy_percent: how much of the last tenth of a second or so the loop worked instead of waiting. Loop thread only. */
+unsigned loop_busy_percent(const struct loop *l);
+
 /*
  * A task: work for another thread's loop. The memory belongs to the poster until run is called and may be freed or posted
  * again inside it. Posting never fails and never allocates, so that credits and completions cannot be lost; what bounds the

@@ -56,7 +56,9 @@ struct loop {
 	struct conn_sched *conns;
 	struct io_counters io_counters;
 	struct loop_counters n;
-	struct metric *busy; /* time of an iteration without the wait */
+	struct metric *busy;             /* time of an iteration without the wait */
+	uint64_t work_us, work_since_us; /* worked in the present window, and its beginning */
+	unsigned busy_percent;           /* of the last whole window */
 };
 
 /* fiber.c */

@@ -22,7 +22,7 @@
 
 #define WORKERS_MAX          64
 #define LISTENERS_MAX        16
-#define READY_RUNNING_MAX    32 /* fibers of gateway_on_ready at once, a worker */
+#define READY_RUNNING_MAX    2 /* fibers of gateway_on_ready at once, a worker */
 #define BACKOFF_KEYS_MAX     65536
 #define ARRIVALS_SOURCES_MAX 65536
 #define CHANNEL_SLOTS        6  /* of the firmware's eight (apf.md 10) */
@@ -80,8 +80,9 @@ struct worker {
 	unsigned index;
 	struct slot_table tunnels;
 	struct tunnel *ready_head, **ready_tail;
-	unsigned ready_running;
-	atomic_uint load; /* tunnels + those on their way here */
+	unsigned ready_running,
+		ready_limit; /* fibers of gateway_on_ready, and how many there may be now */
+	atomic_uint load;    /* tunnels + those on their way here */
 	struct task drain;
 };
 

@@ -4,18 +4,24 @@
 
 #define READY_TIMEOUT_MS 60000
 
-/* While so many connections are on their way in, few facts are read: they can wait, an operator's call cannot. */
+/*
+ * Facts can wait, an operator's call cannot: while so many connections are on their way in, or the loop works for so much of its time, few are
+ * read. Slow devices leave the loop idle, and then many are asked at once.
+ */
 #define READY_STORM_HANDSHAKES 32
-#define READY_RUNNING_STORM    2
+#define READY_BUSY_PERCENT     50
+#define READY_RUNNING_MIN      2
 
 static void ready_next(struct worker *w);
 
-/* More again when the storm is over: each fiber that ends looks anew. */
-static unsigned ready_limit(struct worker *w)
+/* Looked at anew by each fiber that ends: one more, or half as many. */
+static void ready_pace(struct worker *w)
 {
-	bool storm = atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES;
+	bool busy = atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES ||
+	            loop_busy_percent(w->loop) > READY_BUSY_PERCENT;
 
-	return storm ? READY_RUNNING_STORM : READY_RUNNING_MAX;
+	w->ready_limit = busy ? MAX(w->ready_limit / 2, (unsigned)READY_RUNNING_MIN)
+	                      : MIN(w->ready_limit + 1, (unsigned)READY_RUNNING_MAX);
 }
 
 static void ready_fiber(void *arg)
@@ -28,12 +34,14 @@ static void ready_fiber(void *arg)
 	tunnel_unref(t);
 	w->ready_running--;
 	gw_move(GW_READY_RUNNING, -1);
+	ready_pace(w);
 	ready_next(w);
 }
 
 static void ready_next(struct worker *w)
 {
-	while (w->ready_head != NULL && w->ready_running < ready_limit(w)) {
+	while (w->ready_head != NULL &&
+	       w->ready_running < MAX(w->ready_limit, (unsigned)READY_RUNNING_MIN)) {
 		struct tunnel *t = w->ready_head;
 
 		w->ready_head = t->ready_next;

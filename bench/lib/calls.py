@@ -6,6 +6,8 @@ import time
 from lib import figures, machine
 from lib.processes import Broken, Process
 
+NICE = 10  # of a load source that stands for many machines
+
 
 class Samples:
     """Calls that were due in a span of time: latencies in ms (failed ones in full, too) and how many failed by status."""
@@ -34,9 +36,9 @@ class Samples:
 class Calls(Process):
     """rate calls a second to the devices with these GUIDs in turn, over so many kept connections.
 
-    With niceness -10 (root only): it stands for other machines, which the load on this one must not slow down."""
+    preferred: it stands for other machines, which the load on this one must not slow down (prefer)."""
 
-    def __init__(self, gateway, guids, rate, connections=16, method=None, body=None, niceness=-10):
+    def __init__(self, gateway, guids, rate, connections=16, method=None, body=None, preferred=True):
         number = getattr(gateway, "callers", 0)
         gateway.callers = number + 1
         base = os.path.join(gateway.folder, f"calls-{number}")
@@ -50,7 +52,8 @@ class Calls(Process):
         command += ["--body", body] if body else []
         with open(self.out_path, "wb") as out:
             super().__init__(command, base + ".log", stdout=out)
-        prefer(self.pid, niceness)
+        if preferred:
+            prefer(self.pid)
 
     def lines(self):
         """Every call that has ended: (due in monotonic s, latency in us, status)."""
@@ -74,13 +77,23 @@ class Calls(Process):
         self.end()
 
 
-def prefer(pid, niceness):
-    """Gives a process that stands for another machine its share of this one; without the right to do so, nothing happens."""
+def prefer(pid):
+    """A process that stands for another machine, and works little, never waits for a processor: real-time priority. Without the right to
+    give that, nothing happens."""
     try:
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
         for tid in os.listdir(f"/proc/{pid}/task"):
-            os.setpriority(os.PRIO_PROCESS, int(tid), niceness)
-    except (PermissionError, ProcessLookupError, FileNotFoundError):
+            os.sched_setscheduler(int(tid), os.SCHED_FIFO, os.sched_param(1))
+    except (OSError, ProcessLookupError):
+        pass
+
+
+def yield_processors(pid):
+    """A process that stands for other machines, and works much, takes what the gateway leaves of this one's processors."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, pid, NICE)
+        with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:  # where sessions are scheduled as groups, the group's counts
+            f.write(str(NICE))
+    except OSError:
         pass
 
 

@@ -37,6 +37,11 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def user_seconds(pid):
+    """The part of cpu_seconds that was not spent in the kernel."""
+    return int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[11]) / TICK
+
+
 def thread_seconds(pid):
     """CPU seconds by thread id: (name, seconds)."""
     found = {}

@@ -97,6 +97,9 @@ class Process:
     def cpu_seconds(self):
         return machine.cpu_seconds(self.pid)
 
+    def user_seconds(self):
+        return machine.user_seconds(self.pid)
+
     def thread_seconds(self):
         return machine.thread_seconds(self.pid)
 

@@ -40,7 +40,7 @@ class Storm:
         with ctx.gateway(cira={"max_handshakes": HANDSHAKES}) as gateway:
             empty = gateway.rss()
             with ctx.fleet(gateway, ESTABLISHED, rate=500, seed=1) as established:
-                calls.prefer(established.pid, -10)
+                calls.prefer(established.pid)
                 established.wait_ready()
                 with calls.Calls(gateway, established.guids(), CALLS_RATE) as caller:
                     time.sleep(WARM_S)
@@ -60,7 +60,8 @@ class Storm:
         bad = hostile(ctx, gateway) if hostile else None
         try:
             began = calls.now()
-            with ctx.fleet(gateway, self.devices, seed=2, extra=("--backoff-max", "4")) as fleet:
+            with ctx.fleet(gateway, self.devices, seed=2, threads=2, extra=("--backoff-max", "4")) as fleet:
+                calls.yield_processors(fleet.pid)
                 self.seconds = fleet.wait_ready(timeout=300, every=0.05)
                 ended = calls.now()
                 self.gateway_cpu, self.load_cpu = gateway.cpu_seconds() - cpu, fleet.cpu_seconds()

@@ -171,7 +171,7 @@ class Run:
             ctx.log(f"{self.tunnels:,} devices are in; {seconds} s begin")
             churn = Churn(fleet, guids, self.tunnels * CHURN_PERCENT / 100 / 60)
             watchers = [Watcher(gateway, 45 + 30 * i if i % 2 else 2 * seconds) for i in range(WATCHERS)]
-            with calls.Calls(gateway, guids, CALLS_RATE, niceness=0) as caller:
+            with calls.Calls(gateway, guids, CALLS_RATE, preferred=False) as caller:
                 began, restart_at, reload_at = time.monotonic(), seconds * RESTART_AT, seconds / RELOADS / 2
                 while time.monotonic() - began < seconds:
                     time.sleep(every)
