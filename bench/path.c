@@ -206,6 +206,8 @@ int main(int argc, char **argv)
 	       (int)getpid(), near_namespace, near, (int)getpid(), far);
 	fflush(stdout);
 	carry(ways, ms * NS_PER_MS);
+	for (unsigned i = 0; i < 2; i++)
+		free(ways[i].packets);
 	printf("{\"packets\": [%llu, %llu], \"dropped\": [%llu, %llu]}\n",
 	       (unsigned long long)ways[0].out, (unsigned long long)ways[1].out,
 	       (unsigned long long)ways[0].dropped, (unsigned long long)ways[1].dropped);

@@ -141,6 +141,7 @@ void sendq_take(struct sendq *q, struct pool *p, uint8_t *out, size_t n)
 		struct span s = sendq_first(q);
 		size_t part = MIN(s.len, n);
 
+		ASSERT(part > 0); /* what is counted is there */
 		memcpy(out, s.ptr, part);
 		sendq_consume(q, p, part);
 		out += part;
