@@ -148,7 +148,9 @@ static void timer_fired(struct timer *t)
 	} else if (c->stage != CONN_CLOSING) {
 		conn_fail(c, -ERR_TIMEOUT, 0);
 	} else if (c->phase == PHASE_JOIN) {
-		io_cancel_fd(c->loop->io, c->fd);
+		/* Each by itself: a cancellation by descriptor looks at every operation of the ring, and many may end at once. */
+		io_cancel(c->loop->io, &c->recv);
+		io_cancel(c->loop->io, &c->send);
 		timer_set(c->loop, t, loop_now_ms(c->loop) + CONN_JOIN_MS);
 	} else {
 		conn_shut(c);

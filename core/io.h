@@ -96,7 +96,7 @@ struct span io_buffer(struct io *io, int res, uint32_t flags);
 void io_sendmsg(struct io *io, struct io_op *op, int fd, const struct iovec *iov, unsigned n);
 /* io_connect: to must stay until done. */
 void io_connect(struct io *io, struct io_op *op, int fd, const struct addr *to);
-/* io_cancel: asks op to end soon; its done tells when. io_cancel_fd: all operations on a descriptor. */
+/* io_cancel: asks op to end soon; its done tells when. io_cancel_fd: all operations on a descriptor; slow with many on the ring. */
 void io_cancel(struct io *io, struct io_op *op);
 void io_cancel_fd(struct io *io, int fd);
 
