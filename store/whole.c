@@ -35,13 +35,15 @@ static void broken(struct store *s, const char *what)
 
 int store_whole(struct store *s)
 {
+	/* Before the look at the file: the writer may make both larger meanwhile. */
+	uint64_t least = atomic_load(&s->file_size);
 	struct stat st;
 
 	if (atomic_load(&s->broken))
 		return -ERR_CORRUPT;
 	if (!file_stat(s, &st))
 		return -ERR_IO;
-	if ((uint64_t)st.st_size < atomic_load(&s->file_size))
+	if ((uint64_t)st.st_size < least)
 		broken(s, "the file was cut off while the daemon was running");
 	else if (!s->read_only && st.st_nlink == 0)
 		broken(s, "the file was removed while the daemon was running");
