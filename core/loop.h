@@ -20,7 +20,7 @@ struct loop_opts {
 		recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
 	/* Where servers' TLS handshakes run; must outlive loop_run. NULL: on the loop itself. */
 	struct handshakes *handshakes;
-	/* The thread takes a table of descriptors of its own (fd_table.h). All loops that post to one another alike. */
+	/* The thread takes a table of descriptors of its own (fd_table.h). All loops that post to one another alike, and all are made before one runs. */
 	bool own_fds;
 };
 

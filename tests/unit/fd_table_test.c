@@ -234,8 +234,7 @@ static void between_loops(bool own)
 	struct loop_stats stats;
 
 	loops_own_fds = own;
-	loops_start(&a);
-	loops_start(&b);
+	loops_start_two(&a, &b);
 	pass_between(&a, b.loop);
 	pass_between(&b, a.loop);
 	pass_between(&a, a.loop);

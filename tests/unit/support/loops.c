@@ -90,10 +90,23 @@ static void *thread_main(void *arg)
 	return loop_run(t->loop) == 0 ? NULL : &failed;
 }
 
+static void start_thread(struct loops_thread *t)
+{
+	assert_int_equal(pthread_create(&t->thread, NULL, thread_main, t), 0);
+}
+
 void loops_start(struct loops_thread *t)
 {
 	t->loop = loops_new(0);
-	assert_int_equal(pthread_create(&t->thread, NULL, thread_main, t), 0);
+	start_thread(t);
+}
+
+void loops_start_two(struct loops_thread *a, struct loops_thread *b)
+{
+	a->loop = loops_new(0);
+	b->loop = loops_new(0);
+	start_thread(a);
+	start_thread(b);
 }
 
 void loops_join(struct loops_thread *t)

@@ -29,6 +29,8 @@ struct loops_thread {
 	pthread_t thread;
 };
 void loops_start(struct loops_thread *t);
+/* loops_start_two: both are made before one starts, as loops with tables of descriptors of their own have to be. */
+void loops_start_two(struct loops_thread *a, struct loops_thread *b);
 /* loops_join: stops the loop, waits for its end and frees it. */
 void loops_join(struct loops_thread *t);
 
