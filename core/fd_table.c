@@ -31,12 +31,19 @@ static void *try_own(void *arg)
 	return NULL;
 }
 
+/* ThreadSanitizer knows one table for the process: equal numbers in two tables are races to it. */
+#ifdef __SANITIZE_THREAD__
+#define TOLD_APART false
+#else
+#define TOLD_APART true
+#endif
+
 bool fd_table_can(void)
 {
 	pthread_t thread;
 	int rc = -ERR_DENIED;
 
-	if (pthread_create(&thread, NULL, try_own, &rc) != 0)
+	if (!TOLD_APART || pthread_create(&thread, NULL, try_own, &rc) != 0)
 		return false;
 	(void)pthread_join(thread, NULL);
 	return rc == 0;
