@@ -45,6 +45,10 @@ class Terminal:
         start = len(self.text) if forget else 0
         harness.wait_for(what, lambda: what in self.read()[start:])
 
+    def stopped(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] == "T"
+
     def type(self, keys):
         os.write(self.master, keys)
 
@@ -121,6 +125,7 @@ class Top(harness.TestCase):
         t.process.send_signal(signal.SIGTSTP)
         t.expect(LEAVE)
         self.assert_put_back(t)
+        harness.wait_for("the stop", t.stopped)  # as a shell does: a SIGCONT that comes before it is lost
         t.process.send_signal(signal.SIGCONT)
         t.expect(b"loop iteration", forget=True)
         t.type(b"q")
