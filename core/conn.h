@@ -55,8 +55,9 @@ struct conn_opts {
 
 #define CONN_PREFACE_MAX     4096
 #define CONN_PEER_CLOSE_MS   1000
-#define CONN_SEND_LIMIT      (1024 * 1024)         /* the default of send_limit */
-#define CONN_SEND_MEMORY_MAX (256UL * 1024 * 1024) /* octets of queues of one loop: conn_pool */
+#define CONN_SEND_LIMIT      (1024 * 1024)          /* the default of send_limit */
+#define CONN_SEND_MEMORY_MAX (256UL * 1024 * 1024)  /* octets of queues of one loop */
+#define CONN_HELD_MEMORY_MAX (1024UL * 1024 * 1024) /* of conn_pool */
 #define CONN_HANDSHAKES_PER_ITERATION \
 	4 /* TLS steps on the loop itself, so that open connections are served in between */
 
@@ -74,8 +75,8 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, const struct ad
  */
 int conn_write(struct conn *c, struct span s) MUST_CHECK;
 /*
- * conn_pool: the blocks of a loop's send queues, for others on it who hold octets that come from connections or go to them. They stop
- * when it is pressed (pool_pressed); connections have the rest. NULL: no memory.
+ * conn_pool: blocks for others on the loop who hold octets that came from connections or go to them, as their peers' windows allow. Its limit
+ * is a backstop: who grants windows stops making them larger when it is pressed (pool_pressed). NULL: no memory.
  */
 struct pool *conn_pool(struct loop *l);
 /* conn_queued: octets accepted by conn_write that the kernel has not taken yet (under TLS with the overhead of records). */

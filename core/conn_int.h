@@ -85,7 +85,8 @@ struct conn_sched {
 	struct conn *later, **later_tail; /* over budget: the next iteration */
 	unsigned handshakes_left, rearms_left;
 	unsigned live, listeners_live;
-	struct pool pool;
+	struct pool pool; /* of send queues */
+	struct pool held; /* conn_pool */
 	struct timer trim;
 	uint8_t scratch[CONN_SCRATCH_SIZE];
 };

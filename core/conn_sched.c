@@ -87,8 +87,10 @@ static bool sched_run(struct loop *l)
 	atomic_store_explicit(&l->n.handshakes_queued, 0, memory_order_relaxed);
 	while (n++ < CONN_WORK_BUDGET && (c = take(s)) != NULL)
 		do_work(s, c);
-	atomic_store_explicit(&l->n.send_memory_size, s->pool.n.held_size, memory_order_relaxed);
-	atomic_store_explicit(&l->n.send_memory_refused, s->pool.n.refusals, memory_order_relaxed);
+	atomic_store_explicit(&l->n.send_memory_size, s->pool.n.held_size + s->held.n.held_size,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&l->n.send_memory_refused, s->pool.n.refusals + s->held.n.refusals,
+	                      memory_order_relaxed);
 	return s->work != NULL || s->later != NULL;
 }
 
@@ -113,6 +115,7 @@ static void sched_free(struct conn_sched *s)
 {
 	ASSERT(s->live == 0);
 	pool_fini(&s->pool);
+	pool_fini(&s->held);
 	free(s);
 }
 
@@ -123,6 +126,7 @@ static void trim(struct timer *t)
 	struct conn_sched *s = container_of(t, struct conn_sched, trim);
 
 	pool_trim(&s->pool);
+	pool_trim(&s->held);
 	timer_set(loop_current(), t, loop_now_ms(loop_current()) + CONN_POOL_TRIM_MS);
 }
 
@@ -130,7 +134,7 @@ struct pool *conn_pool(struct loop *l)
 {
 	struct conn_sched *s = conn_sched_of(l);
 
-	return s != NULL ? &s->pool : NULL;
+	return s != NULL ? &s->held : NULL;
 }
 
 struct conn_sched *conn_sched_of(struct loop *l)
@@ -147,6 +151,7 @@ struct conn_sched *conn_sched_of(struct loop *l)
 	s->work_tail = &s->work;
 	s->later_tail = &s->later;
 	pool_init(&s->pool, CONN_SEND_MEMORY_MAX);
+	pool_init(&s->held, CONN_HELD_MEMORY_MAX);
 	s->trim.fire = trim;
 	l->conns = s;
 	l->part = &part;

@@ -42,7 +42,7 @@ void pool_fini(struct pool *p);
  * NULL: over the limit or no memory. Aligned for any type.
  */
 void *pool_alloc(struct pool *p, size_t size, size_t *got);
-/* pool_pressed: more than half of the limit is handed out. Who can do without stops then, so that who cannot has the rest. */
+/* pool_pressed: more than half of the limit is handed out. A good moment to promise nobody more. */
 static inline bool pool_pressed(const struct pool *p)
 {
 	return p->n.used_size > p->size_max / 2;

@@ -90,15 +90,6 @@ int sendq_append(struct sendq *q, struct pool *p, struct span s)
 	return 0;
 }
 
-int sendq_append_spare(struct sendq *q, struct pool *p, struct span s)
-{
-	if (pool_pressed(p)) {
-		p->n.refusals++;
-		return -ERR_NOMEM;
-	}
-	return sendq_append(q, p, s);
-}
-
 struct span sendq_first(const struct sendq *q)
 {
 	return q->head != NULL

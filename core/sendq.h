@@ -16,8 +16,6 @@ struct sendq {
 
 /* sendq_append: queues a copy of all of s, or nothing: 0 or -ERR_NOMEM (the pool's limit). */
 int sendq_append(struct sendq *q, struct pool *p, struct span s) MUST_CHECK;
-/* sendq_append_spare: the same for those who stop when the pool is pressed (counted as a refusal). */
-int sendq_append_spare(struct sendq *q, struct pool *p, struct span s) MUST_CHECK;
 /* sendq_first: the octets of the first block; empty if there are none. Borrowed until consumed. */
 struct span sendq_first(const struct sendq *q);
 /* sendq_iov: points up to max entries at the first octets; returns how many. */

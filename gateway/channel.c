@@ -30,6 +30,17 @@ static void window_changed(struct channel *c)
 	room_fit(c->t);
 }
 
+/* The device gets credit. Windows do not grow while what is held already is much. */
+static void consumed(struct channel *c, size_t n)
+{
+	if (c->apf == NULL)
+		return;
+	if (pool_pressed(c->pool))
+		apf_channel_stay(c->apf);
+	apf_channel_consumed(c->apf, n);
+	window_changed(c);
+}
+
 /* ---- session events ---- */
 
 static void channel_on_opened(void *ctx)
@@ -68,10 +79,8 @@ static struct span sink_some(struct channel *c, struct span octets)
 	size_t n = c->sink(c->sink_arg, octets);
 
 	PROBE(channel_read, c, n);
-	if (n > 0) {
-		apf_channel_consumed(c->apf, n);
-		window_changed(c);
-	}
+	if (n > 0)
+		consumed(c, n);
 	return span_of(octets.ptr + n, octets.len - n);
 }
 
@@ -84,7 +93,7 @@ static void channel_on_data(void *ctx, struct span octets)
 		octets = sink_some(c, octets);
 	if (octets.len == 0)
 		return;
-	if (sendq_append_spare(&c->rx, c->pool, octets) != 0)
+	if (sendq_append(&c->rx, c->pool, octets) != 0)
 		c->err = -ERR_NOMEM; /* the session keeps the device within the window */
 	channel_wake(c);
 }
@@ -292,9 +301,7 @@ void channel_consume(struct channel *c, size_t n)
 		return;
 	PROBE(channel_read, c, n);
 	sendq_consume(&c->rx, c->pool, n); /* an idle channel owns no buffer */
-	if (c->apf != NULL)
-		apf_channel_consumed(c->apf, n);
-	window_changed(c);
+	consumed(c, n);
 }
 
 static size_t channel_take(struct channel *c, void *out, size_t n)

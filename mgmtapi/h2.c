@@ -178,7 +178,7 @@ static void op_body(struct http_stream *base, struct span data)
 	struct h2_stream *s = stream_of(base);
 
 	if (s->out.len + data.len > s->h->opts.env->message_max + (size_t)2 * RPC_SEND_QUEUE_MAX ||
-	    sendq_append_spare(&s->out, s->h->opts.pool, data) != 0) {
+	    sendq_append(&s->out, s->h->opts.pool, data) != 0) {
 		(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id,
 		                                NGHTTP2_INTERNAL_ERROR);
 		kick(s->h);

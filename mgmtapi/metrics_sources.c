@@ -163,7 +163,7 @@ static void read_loops(void *arg, void *stats)
 	}
 	f->workers = the_loops_len;
 	f->fibers_limit = the_loops_len * FIBERS_PER_LOOP_MAX;
-	f->send_memory_limit = the_loops_len * CONN_SEND_MEMORY_MAX;
+	f->send_memory_limit = the_loops_len * (CONN_SEND_MEMORY_MAX + CONN_HELD_MEMORY_MAX);
 }
 
 static struct metric_group loop_group = {

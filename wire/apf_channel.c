@@ -48,6 +48,11 @@ uint32_t apf_channel_window(const struct apf_channel *ch)
 	return ch->window;
 }
 
+void apf_channel_stay(struct apf_channel *ch)
+{
+	ch->window_most = MIN(ch->window_most, ch->window);
+}
+
 uint64_t apf_channel_windows(const struct apf_session *s, uint32_t above)
 {
 	uint64_t sum = 0;

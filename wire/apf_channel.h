@@ -75,6 +75,8 @@ void apf_channel_close(struct apf_channel *ch, uint64_t now_ms);
 
 /* apf_channel_window(ch): octets that the device may have on the way at once, now. */
 uint32_t apf_channel_window(const struct apf_channel *ch);
+/* apf_channel_stay(ch): its window does not grow any more. */
+void apf_channel_stay(struct apf_channel *ch);
 /* apf_channel_windows(s, above): the sum of the windows larger than above of all channels from which octets may still come. */
 uint64_t apf_channel_windows(const struct apf_session *s, uint32_t above);
 /* apf_channel_far(ch): its round trip is so long that windows grow. */

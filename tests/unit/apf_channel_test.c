@@ -361,6 +361,15 @@ static void test_window_grows_with_the_path(void **state)
 	assert_int_equal(c.end, APF_CHANNEL_OVERRUN);
 }
 
+static void test_window_stays_when_told(void **state)
+{
+	(void)state;
+	open_growing(200, 1 << 20);
+	apf_channel_stay(c.ch);
+	half_window(500, 100);
+	assert_int_equal(apf_channel_window(c.ch), 1000);
+}
+
 static void test_window_stays_on_a_short_path(void **state)
 {
 	(void)state;
@@ -593,6 +602,7 @@ int main(void)
 		TEST(test_both_close),
 		TEST(test_window_is_returned_as_it_is_consumed),
 		TEST(test_windows_until_the_device_is_done),
+		TEST(test_window_stays_when_told),
 		TEST(test_window_grows_with_the_path),
 		TEST(test_window_stays_on_a_short_path),
 		TEST(test_smallest_window),
