@@ -22,7 +22,7 @@
 
 #define WORKERS_MAX          64
 #define LISTENERS_MAX        16
-#define READY_RUNNING_MAX    2 /* fibers of gateway_on_ready at once, a worker */
+#define READY_RUNNING_MAX    32 /* fibers of gateway_on_ready at once, a worker */
 #define BACKOFF_KEYS_MAX     65536
 #define ARRIVALS_SOURCES_MAX 65536
 #define CHANNEL_SLOTS        6  /* of the firmware's eight (apf.md 10) */
