@@ -37,7 +37,9 @@ SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-r
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread -MMD -MP $(CFLAGS)
 CPPFLAGS_ALL = -I. -I$(B)/gen -isystem $(WOLFSSL)/include -DWOLFSSL_USE_OPTIONS_H $(PKG_CFLAGS) -DCAUSEWAY_VERSION='"$(VERSION)"'
 LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
-LIBS_ALL = $(WOLFSSL)/lib/libwolfssl.a $(PKG_LIBS) -lm
+# libcrypto only where core/tls_libcrypto.c is part of the program
+CRYPTO_LIBS = $(eval CRYPTO_LIBS := $$(shell pkg-config --libs libcrypto))$(CRYPTO_LIBS)
+LIBS_ALL = $(WOLFSSL)/lib/libwolfssl.a $(PKG_LIBS) -lm -Wl,--push-state,--as-needed $(CRYPTO_LIBS) -Wl,--pop-state
 
 # ---- the house: one archive a folder, lower layers last ---------------------------------------------------------
 LAYERS := mgmtapi provision amt gateway store wire core
@@ -79,7 +81,7 @@ $(B)/obj/%.o: %.c | need-wolfssl $(PROTO_H)
 # fiber_stack.c switches stacks without their shadows and must not promise otherwise
 $(B)/obj/core/fiber_stack.o: CF_PROTECTION := $(CF_PROTECTION:%=%=branch)
 # another wolfSSL (its headers are system headers, which -MMD leaves out): these and the programs are made again
-$(call objs,$(wildcard core/tls*.c core/crypto*.c core/x509*.c)): $(wildcard $(WOLFSSL)/lib/libwolfssl.a)
+$(call objs,$(wildcard core/tls*.c core/crypto*.c core/x509*.c core/pem.c bench/handshake.c) tests/unit/tls_rsa_test.c): $(wildcard $(WOLFSSL)/lib/libwolfssl.a)
 $(B)/obj/gen/%.o: $(B)/gen/%.c | need-wolfssl $(PROTO_H)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -165,7 +167,7 @@ tsan: deps ## unit tests of threaded parts, then tunnels that churn under API cl
 tsan-run: all tests
 	$(Q)tools/run-tests.sh $(filter $(foreach t,$(TSAN_TESTS),%/$(t)_test),$(TESTS))
 	$(Q)B=$(B) tests/e2e/churn.sh
-TSAN_TESTS = loop timer fiber conn conn_tls handshake tls store store_fiber store_open log metric bucket registry attempts relay
+TSAN_TESTS = loop timer fiber conn conn_tls handshake tls tls_rsa store store_fiber store_open log metric bucket registry attempts relay
 FUZZ_SECONDS ?= 60
 fuzz: ## run each libFuzzer target for FUZZ_SECONDS (60); needs clang (installed if missing)
 	$(Q)tools/deps.sh build check fuzz

@@ -11,6 +11,7 @@
 #include "core/crypto.h"
 #include "core/err.h"
 #include "core/text.h"
+#include "core/tls_rsa.h"
 #include "core/x509.h"
 
 #include <stdlib.h>
@@ -248,11 +249,22 @@ static void drop_session(struct tls *t)
 static void on_established(struct tls *t)
 {
 	t->established = true;
+	(void)wolfSSL_SetDevId(t->ssl, INVALID_DEVID); /* records need no other library */
 	drop_session(t);
 	free(t->hello);
 	t->hello = NULL;
 	free(t->server_name);
 	t->server_name = NULL;
+}
+
+static int accept_step(struct tls *t)
+{
+	int r;
+
+	tls_rsa_enter(t->ctx->rsa);
+	r = wolfSSL_accept(t->ssl);
+	tls_rsa_enter(NULL);
+	return r;
 }
 
 int tls_handshake(struct tls *t)
@@ -261,7 +273,7 @@ int tls_handshake(struct tls *t)
 
 	if (r != 0 || t->established)
 		return r;
-	r = t->ctx->server ? wolfSSL_accept(t->ssl) : wolfSSL_connect(t->ssl);
+	r = t->ctx->server ? accept_step(t) : wolfSSL_connect(t->ssl);
 	if (r != WOLFSSL_SUCCESS)
 		return outcome(t, r);
 	on_established(t);

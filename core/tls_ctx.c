@@ -10,6 +10,7 @@
 #include "core/crypto.h"
 #include "core/err.h"
 #include "core/text.h"
+#include "core/tls_rsa.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,9 @@ static bool set_identity(struct tls_ctx *ctx, const struct tls_ctx_opts *opts, s
 		buf_put_str(why, "the private key does not belong to the certificate");
 		return false;
 	}
+	ctx->rsa = ctx->server ? tls_rsa_new(key) : NULL;
+	if (ctx->rsa != NULL)
+		(void)wolfSSL_CTX_SetDevId(ctx->wolf, TLS_RSA_DEVICE);
 	return true;
 }
 
@@ -216,5 +220,6 @@ void tls_ctx_unref(struct tls_ctx *ctx)
 		return;
 	wolfSSL_CTX_free(ctx->wolf);
 	tls_tickets_unref(ctx->tickets);
+	tls_rsa_free(ctx->rsa);
 	free(ctx);
 }

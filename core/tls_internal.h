@@ -48,6 +48,7 @@ struct tls_ctx {
 	enum tls_verify verify;
 	uint8_t profile;             /* enum tls_profile */
 	struct tls_tickets *tickets; /* NULL: none */
+	struct tls_rsa *rsa;         /* NULL: the key is wolfSSL's alone */
 	int min_version, max_version;
 	char alpn[64]; /* "" none */
 };

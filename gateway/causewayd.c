@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/tls_rsa.h"
 #include "core/uring_caps.h"
 #include "gateway/api_tls.h"
 #include "gateway/gateway.h"
@@ -244,7 +245,8 @@ static int announce(struct daemon *d)
 		return complain(d, "");
 	log_event(LOG_INFO, "started", LOG_STR("version", CAUSEWAY_VERSION),
 	          LOG_ADDR("cira", &cira[0]), LOG_ADDR("api", &api[0]),
-	          LOG_U64("devices", gateway_device_count(d->gateway)));
+	          LOG_U64("devices", gateway_device_count(d->gateway)),
+	          LOG_STR("rsa", tls_rsa_by()));
 	notify_state("READY=1\nSTATUS=Holding tunnels");
 	return 0;
 }
@@ -457,6 +459,7 @@ static int prepare(struct daemon *d)
 		return complain(d, "io_uring");
 	if (tls_global_init() != 0)
 		return complain(d, "the TLS library cannot be initialised");
+	tls_rsa_use(&tls_rsa_libcrypto, TLS_RSA_IF_FASTER);
 	return 0;
 }
 

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 build='gcc g++ make pkg-config autoconf automake libtool liburing-dev liblmdb-dev libmsgpack-dev|libmsgpack-c-dev
  libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libnghttp2-dev libexpat1-dev libjansson-dev libyaml-dev
- zlib1g-dev ca-certificates openssl procps'
+ zlib1g-dev libssl-dev ca-certificates openssl procps'
 check='libcmocka-dev curl jq python3 python3-grpcio python3-protobuf python3-grpc-tools nodejs npm iproute2 util-linux systemtap-sdt-dev'
 lint='clang-format-14|clang-format clang-tidy-14|clang-tidy python3'
 peers='nodejs npm'

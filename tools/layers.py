@@ -21,6 +21,7 @@ MAY = {
 LIBRARY = {
     r"liburing\.h": r"core/(io_uring|uring_\w+)\.[ch]",
     r"wolfssl/.*": r"core/(tls|crypto|x509|pem)\w*\.[ch]",
+    r"openssl/.*": r"core/tls_libcrypto\.c",
     r"lmdb\.h": r"store/.*",
     r"msgpack.*": r"store/.*",
     r"nghttp2/.*": r"mgmtapi/(cli/)?h2\w*\.[ch]",

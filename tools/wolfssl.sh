@@ -12,11 +12,11 @@ flags=(--disable-shared --enable-static --disable-examples --disable-crypttests
 	--enable-intelasm --enable-sp=yes,4096 --enable-sp-asm --enable-curve25519
 	--enable-tlsv10 --enable-oldtls --enable-sni --enable-alpn --enable-session-ticket --enable-supportedcurves
 	--enable-certgen --enable-certext --enable-certreq --enable-keygen --enable-pkcs12 --enable-rc2 --enable-des3 --enable-md5
-	--enable-aesgcm=small --disable-hashdrbg --disable-mlkem)
+	--enable-aesgcm=small --disable-hashdrbg --disable-mlkem --enable-cryptocb)
 # Random octets come from core/crypto.c (crypto_wolfssl_random), so that a record costs no DRBG run and a session holds no
 # DRBG. The verify callback must see every peer's leaf certificate, good or bad, for pins and fingerprints.
-# A peer that sends damaged records is to be told with an alert.
-cflags='-O2 -g -fPIC -DWOLFSSL_STATIC_RSA -DWOLFSSL_ALT_NAMES -DWOLFSSL_NO_GETPID -DWOLFSSL_ALWAYS_VERIFY_CB -DWOLFSSL_EXTRA_ALERTS'
+# A peer that sends damaged records is to be told with an alert. The crypto callback is for core/tls_rsa.c alone.
+cflags='-O2 -g -fPIC -DWOLFSSL_STATIC_RSA -DWOLFSSL_ALT_NAMES -DWOLFSSL_NO_GETPID -DWOLFSSL_ALWAYS_VERIFY_CB -DWOLFSSL_EXTRA_ALERTS -DWC_NO_DEFAULT_DEVID -DNO_WOLF_PRIVATE_KEY_ID'
 cflags+=' -DCUSTOM_RAND_GENERATE_BLOCK=crypto_wolfssl_random'
 
 say() { echo "wolfssl: $*" >&2; }
