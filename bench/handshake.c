@@ -2,10 +2,14 @@
 /*
  * handshake.c: what a TLS handshake costs with bare wolfSSL, through memory, as our listeners are configured: the reference of
  * the scenarios that count connects. For each kind it prints CPU microseconds of the server's and the client's side, run by run.
+ * The kinds that end with _libcrypto are the full ones again, with the server's RSA operation done by libcrypto (ADR 12); the
+ * others have no part of ours in them.
  *
  *   handshake [--count N] [--runs R]
- *   {"tls12_full": {"server_us": [...], "client_us": [...]}, "tls12_resumed": ..., "tls13_full": ..., "tls13_resumed": ...}
+ *   {"tls12_full": {"server_us": [...], "client_us": [...]}, "tls12_full_libcrypto": ..., "tls12_resumed": ..., "tls13_full": ...,
+ *    "tls13_full_libcrypto": ..., "tls13_resumed": ...}
  */
+#include "core/tls_rsa.h"
 #include "core/x509.h"
 
 #include <stdio.h>
@@ -31,19 +35,22 @@ struct end {
 	WOLFSSL_CTX *ctx;
 	WOLFSSL *ssl;
 	struct pipe *in, *out;
+	struct tls_rsa *rsa; /* NULL: wolfSSL alone */
 	uint64_t cpu_ns;
 };
 
 struct kind {
 	const char *name;
-	bool tls13, resumed;
+	bool tls13, resumed, libcrypto;
 };
 
 static const struct kind kinds[] = {
-	{"tls12_full", false, false},
-	{"tls12_resumed", false, true},
-	{"tls13_full", true, false},
-	{"tls13_resumed", true, true},
+	{.name = "tls12_full"},
+	{.name = "tls12_full_libcrypto", .libcrypto = true},
+	{.name = "tls12_resumed", .resumed = true},
+	{.name = "tls13_full", .tls13 = true},
+	{.name = "tls13_full_libcrypto", .tls13 = true, .libcrypto = true},
+	{.name = "tls13_resumed", .tls13 = true, .resumed = true},
 };
 
 static struct x509_pair root, leaf;
@@ -127,9 +134,15 @@ static void server_make(struct end *e, const struct kind *k)
 	must(wolfSSL_CTX_use_PrivateKey_buffer(e->ctx, key.data, (long)key.len,
 	                                       WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS,
 	     "the key");
+	*e = (struct end){.ctx = e->ctx, .in = &up, .out = &down};
+	if (k->libcrypto) {
+		e->rsa = tls_rsa_new(buf_span(&key));
+		must(e->rsa != NULL &&
+		             wolfSSL_CTX_SetDevId(e->ctx, TLS_RSA_DEVICE) == WOLFSSL_SUCCESS,
+		     "libcrypto");
+	}
 	buf_free(&chain);
 	buf_free_secret(&key);
-	*e = (struct end){.ctx = e->ctx, .in = &up, .out = &down};
 }
 
 static void client_make(struct end *e, const struct kind *k)
@@ -160,8 +173,10 @@ static void end_open(struct end *e)
 static bool end_step(struct end *e, bool server)
 {
 	uint64_t began = cpu_ns();
-	int r = server ? wolfSSL_accept(e->ssl) : wolfSSL_connect(e->ssl);
+	int r;
 
+	tls_rsa_enter(e->rsa);
+	r = server ? wolfSSL_accept(e->ssl) : wolfSSL_connect(e->ssl);
 	e->cpu_ns += cpu_ns() - began;
 	if (r != WOLFSSL_SUCCESS && wolfSSL_get_error(e->ssl, r) != WOLFSSL_ERROR_WANT_READ) {
 		fprintf(stderr, "handshake: error %d\n", wolfSSL_get_error(e->ssl, r));
@@ -244,6 +259,7 @@ static void measure(const struct kind *k, size_t runs, size_t count)
 		wolfSSL_SESSION_free(session);
 	wolfSSL_CTX_free(s.ctx);
 	wolfSSL_CTX_free(c.ctx);
+	tls_rsa_free(s.rsa);
 }
 
 int main(int argc, char **argv)
@@ -261,6 +277,7 @@ int main(int argc, char **argv)
 	}
 	must(count >= 1 && runs >= 1 && runs <= RUNS_MAX, "reading the options");
 	must(wolfSSL_Init() == WOLFSSL_SUCCESS, "wolfSSL_Init");
+	tls_rsa_use(&tls_rsa_libcrypto, TLS_RSA_ALWAYS);
 	x509_pair_init(&root);
 	x509_pair_init(&leaf);
 	must(x509_make_root("Bench Root", now - 86400, now + 86400, &root) == 0, "the root");
