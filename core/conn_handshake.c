@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * conn_handshake.c: the TLS stage of a connection. Ciphertext is collected until whole records are there, which costs nobody
- * anything; then a step runs: a server's on the loop's handshake threads if it has any, else here within a budget. A step
+ * anything; then a step runs: a server's on the loop's handshake threads if it has any, else here, a few an iteration. A step
  * under way counts as an operation in flight: meanwhile the session is not touched here, nothing is received, and a
  * connection that ends waits for it.
  */
@@ -87,9 +87,10 @@ static void step_free(struct conn_step *st)
 {
 	buf_free(&st->s.out);
 	free(st->in);
+	free(st);
 }
 
-/* step_done: a handshake thread is done with it. */
+/* step_done: it was taken or cancelled. */
 static void step_done(struct task *task)
 {
 	struct conn_step *st = container_of(task, struct conn_step, s.task);
@@ -100,62 +101,85 @@ static void step_done(struct task *task)
 	if (!conn_joined(c))
 		step_over(st);
 	step_free(st);
-	free(st);
 }
 
-static void step_away(struct conn *c, struct handshakes *pool, size_t n)
+/* step_new: a step with the first n octets of the spill. Fails the connection and returns NULL if memory lacks. */
+static struct conn_step *step_new(struct conn *c, size_t n)
 {
 	struct conn_step *st = calloc(1, sizeof(*st));
-	struct addr peer;
 
 	if (st == NULL || !take_input(st, c, n)) {
 		free(st);
 		conn_fail(c, -ERR_NOMEM, 0);
-		return;
+		return NULL;
 	}
-	conn_peer(c, &peer);
 	st->conn = c;
 	st->s.task.run = step_done;
 	st->s.loop = c->loop;
 	st->s.tls = c->tls;
-	st->s.source = addr_source(&peer);
 	st->s.answered = c->answered;
+	return st;
+}
+
+static void step_begun(struct conn_step *st)
+{
+	st->conn->step = st;
+	st->conn->steps++;
+	st->conn->inflight++;
+}
+
+static void step_away(struct conn_step *st, struct handshakes *pool)
+{
+	struct conn *c = st->conn;
+	struct addr peer;
+
+	conn_peer(c, &peer);
+	st->s.source = addr_source(&peer);
 	if (!handshakes_post(pool, &st->s)) {
 		step_free(st);
-		free(st);
 		conn_fail(c, -ERR_FULL, 0);
 		return;
 	}
-	c->step = st;
-	c->steps++;
-	c->inflight++;
+	step_begun(st);
 }
 
-static void step_here(struct conn *c, size_t n)
+/* As on the threads, steps that end a wait go first: in a storm a peer that was answered is not to wait for all the others' beginnings. */
+static void step_here(struct conn_step *st)
 {
-	struct conn_sched *s = c->loop->conns;
-	struct conn_step st = {.conn = c, .s = {.tls = c->tls}};
+	struct conn_sched *s = st->conn->loop->conns;
 
-	if (s->handshakes_left == 0) {
-		counter_add(&c->loop->n.handshakes_queued, 1);
-		conn_work_later(c, WORK_INPUT);
-		return;
+	list_push_back(st->s.answered ? &s->answered : &s->first, &st->s.link);
+	counter_add(&st->s.loop->n.handshakes_queued, 1);
+	step_begun(st);
+}
+
+bool conn_handshakes_run(struct loop *l)
+{
+	struct conn_sched *s = l->conns;
+	struct list *i;
+
+	for (unsigned n = 0; n < CONN_HANDSHAKES_PER_ITERATION; n++) {
+		struct handshake_step *step;
+
+		i = list_pop_front(&s->answered);
+		if (i == NULL)
+			i = list_pop_front(&s->first);
+		if (i == NULL)
+			return false;
+		counter_sub(&l->n.handshakes_queued, 1);
+		step = container_of(i, struct handshake_step, link);
+		if (!atomic_load_explicit(&step->cancelled, memory_order_relaxed))
+			handshake_step_run(step);
+		step_done(&step->task);
 	}
-	s->handshakes_left--;
-	c->steps++;
-	if (!take_input(&st, c, n)) {
-		conn_fail(c, -ERR_NOMEM, 0);
-		return;
-	}
-	handshake_step_run(&st.s);
-	step_over(&st);
-	step_free(&st);
+	return !list_is_empty(&s->answered) || !list_is_empty(&s->first);
 }
 
 void conn_handshake(struct conn *c)
 {
 	struct handshakes *pool = c->client ? NULL : c->loop->opts.handshakes;
 	size_t n = tls_records(span_of(c->spill, c->spill_len));
+	struct conn_step *st;
 
 	/* Without a record only a client has something to say, and only at first. */
 	if (n == 0 && (!c->client || c->spill_len > 0))
@@ -164,10 +188,13 @@ void conn_handshake(struct conn *c)
 		conn_fail(c, -ERR_PROTOCOL, 0);
 		return;
 	}
+	st = step_new(c, n);
+	if (st == NULL)
+		return;
 	if (pool != NULL)
-		step_away(c, pool, n);
+		step_away(st, pool);
 	else
-		step_here(c, n);
+		step_here(st);
 }
 
 void conn_handshake_cancel(struct conn *c)

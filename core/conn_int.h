@@ -83,7 +83,8 @@ struct conn_sched {
 	struct list listeners;
 	struct conn *work, **work_tail;   /* first in, first out */
 	struct conn *later, **later_tail; /* over budget: the next iteration */
-	unsigned handshakes_left, rearms_left;
+	struct list answered, first;      /* steps of handshakes that wait to be taken here */
+	unsigned rearms_left;
 	unsigned live, listeners_live;
 	struct pool pool; /* of send queues */
 	struct pool held; /* conn_pool */
@@ -110,6 +111,8 @@ void conn_end(struct conn *c);
 /* conn_handshake.c. conn_handshake: a step, if there is input for one. conn_handshake_cancel: a step under way is not wanted any more. */
 void conn_handshake(struct conn *c);
 void conn_handshake_cancel(struct conn *c);
+/* conn_handshakes_run: takes some of the steps that wait on the loop itself. True: there are more. */
+bool conn_handshakes_run(struct loop *l);
 
 /* conn_input.c. conn_decrypt: hands out what TLS has until it wants more. */
 void conn_decrypt(struct conn *c);

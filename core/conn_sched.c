@@ -2,7 +2,7 @@
 /*
  * conn_sched.c: the connections' part of an iteration. Completion handlers and callers only mark what a connection has to do;
  * it is done here, once an iteration: so writes coalesce, data is never called inside conn_pause, and a connection is freed
- * in one place only. TLS handshake steps and re-arming of starved receives have budgets; the rest waits its turn.
+ * in one place only. TLS handshake steps and the re-arming of starved receives have budgets; the rest waits its turn.
  */
 #include "core/conn_int.h"
 #include "core/err.h"
@@ -67,13 +67,20 @@ static struct conn *take(struct conn_sched *s)
 	return c;
 }
 
+static void run_work(struct conn_sched *s, unsigned *budget)
+{
+	struct conn *c;
+
+	for (; *budget > 0 && (c = take(s)) != NULL; --*budget)
+		do_work(s, c);
+}
+
 static bool sched_run(struct loop *l)
 {
 	struct conn_sched *s = l->conns;
-	unsigned n = 0;
-	struct conn *c;
+	unsigned budget = CONN_WORK_BUDGET;
+	bool more;
 
-	s->handshakes_left = CONN_HANDSHAKES_PER_ITERATION;
 	s->rearms_left = CONN_REARM_BUDGET;
 	/* What had to wait comes first. */
 	if (s->later != NULL) {
@@ -84,14 +91,14 @@ static bool sched_run(struct loop *l)
 		s->later = NULL;
 		s->later_tail = &s->later;
 	}
-	atomic_store_explicit(&l->n.handshakes_queued, 0, memory_order_relaxed);
-	while (n++ < CONN_WORK_BUDGET && (c = take(s)) != NULL)
-		do_work(s, c);
+	run_work(s, &budget);
+	more = conn_handshakes_run(l);
+	run_work(s, &budget); /* what the steps want sent */
 	atomic_store_explicit(&l->n.send_memory_size, s->pool.n.held_size + s->held.n.held_size,
 	                      memory_order_relaxed);
 	atomic_store_explicit(&l->n.send_memory_refused, s->pool.n.refusals + s->held.n.refusals,
 	                      memory_order_relaxed);
-	return s->work != NULL || s->later != NULL;
+	return more || s->work != NULL || s->later != NULL;
 }
 
 static unsigned sched_close_all(struct loop *l)
@@ -148,6 +155,8 @@ struct conn_sched *conn_sched_of(struct loop *l)
 		return NULL;
 	list_init(&s->conns);
 	list_init(&s->listeners);
+	list_init(&s->answered);
+	list_init(&s->first);
 	s->work_tail = &s->work;
 	s->later_tail = &s->later;
 	pool_init(&s->pool, CONN_SEND_MEMORY_MAX);
