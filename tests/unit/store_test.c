@@ -422,7 +422,7 @@ static void test_a_lone_failing_update_is_undone(void **state)
 
 /* Holds the writer inside a batch until enough others wait behind it. */
 struct gate {
-	_Atomic bool open;
+	_Atomic bool entered, open;
 };
 
 static int wait_for_gate(struct store_txn *t, void *arg)
@@ -430,6 +430,7 @@ static int wait_for_gate(struct store_txn *t, void *arg)
 	struct gate *g = arg;
 
 	(void)t;
+	atomic_store(&g->entered, true);
 	while (!atomic_load(&g->open))
 		usleep(1000);
 	return 0;
@@ -485,7 +486,7 @@ static void test_siblings_of_a_failing_update_are_kept(void **state)
 	enum { JOBS = 30 };
 	static struct write writes[JOBS];
 	static struct job jobs[JOBS + 1];
-	struct gate gate = {false};
+	struct gate gate = {false, false};
 	struct store_stats before, after;
 
 	(void)state;
@@ -493,8 +494,8 @@ static void test_siblings_of_a_failing_update_are_kept(void **state)
 	home.s->limits.batch_us = 60000000; /* a slow machine must not cut the batch */
 	store_on_commit(home.s, on_commit, &hook_calls);
 	start_job(&jobs[JOBS], wait_for_gate, &gate);
-	wait_depth(0);
-	usleep(20000);
+	while (!atomic_load(&gate.entered))
+		usleep(1000);
 	store_stats_read(home.s, &before);
 	for (unsigned i = 0; i < JOBS; i++) {
 		writes[i] = (struct write){i * 10, 4, i % 3 == 0 ? -ERR_PRECONDITION : 0};
