@@ -296,7 +296,8 @@ struct slice_attr {
 
 /*
  * A loop works for microseconds and waits again. Asking for short slices makes the scheduler (EEVDF, since Linux 6.12) let it run soon
- * after it wakes, before threads that compute for milliseconds, at the same share of the processor. Older kernels ignore it.
+ * after it wakes, before threads that compute for milliseconds, at the same share of the processor. Older kernels ignore it. Whoever started
+ * the program with another policy (chrt, systemd's CPUSchedulingPolicy=) keeps it.
  */
 static void ask_for_short_slices(void)
 {
@@ -305,7 +306,8 @@ static void ask_for_short_slices(void)
 	                                .nice = getpriority(PRIO_PROCESS, 0),
 	                                .runtime = SLICE_NS};
 
-	(void)syscall(SYS_sched_setattr, 0, &attr, 0);
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		(void)syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
 static void name_thread(const struct loop *l)

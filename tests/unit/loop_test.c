@@ -8,6 +8,7 @@
 #include "tests/unit/support/test.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -41,6 +42,26 @@ static void test_starts_and_stops(void **state)
 		loops_run_here(loops_new(0), stop_now, NULL);
 	assert_null(loop_current());
 	assert_int_equal(loops_fds(), fds);
+}
+
+static int policy_inside;
+
+static void note_policy(void *arg)
+{
+	policy_inside = sched_getscheduler(0);
+	stop_now(arg);
+}
+
+/* Whoever started the program with chrt or systemd's CPUSchedulingPolicy= wants just that. */
+static void test_a_given_policy_stays(void **state)
+{
+	const struct sched_param zero = {0};
+
+	(void)state;
+	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &zero), 0);
+	loops_run_here(loops_new(0), note_policy, NULL);
+	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &zero), 0);
+	assert_int_equal(policy_inside, SCHED_BATCH);
 }
 
 /* ---- posting --------------------------------------------------------------------------------------------------------- */
@@ -326,6 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOOPS_TEST(test_starts_and_stops),
+		LOOPS_TEST(test_a_given_policy_stays),
 		LOOPS_TEST(test_posts_arrive_in_order),
 		LOOPS_TEST(test_loops_wake_each_other),
 		LOOPS_TEST(test_deferred_tasks_run_without_a_wake),
