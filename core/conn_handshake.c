@@ -148,6 +148,7 @@ static void step_here(struct conn_step *st)
 {
 	struct conn_sched *s = st->conn->loop->conns;
 
+	buf_init(&st->s.out, HANDSHAKE_OUT_MAX);
 	list_push_back(st->s.answered ? &s->answered : &s->first, &st->s.link);
 	counter_add(&st->s.loop->n.handshakes_queued, 1);
 	step_begun(st);

@@ -10,10 +10,14 @@
 #include "core/tls.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define OUT_FIRST 4096 /* what a first answer takes with a certificate or two, and the later ones */
+#define OUT_LATER 1024
 
 #define NICE 10 /* against the loops' 0: about a tenth of a core while a loop wants it */
 
@@ -29,7 +33,7 @@ struct counters {
 
 struct handshakes {
 	pthread_mutex_t lock;
-	pthread_cond_t work;
+	sem_t work; /* not a condition variable: to signal one may wait for a waiter that has lost its processor, and loops must not */
 	struct list answered; /* steps */
 	struct list ring;     /* lanes */
 	unsigned queued, idle, running;
@@ -53,7 +57,6 @@ static int keep(void *arg, struct span s)
 
 void handshake_step_run(struct handshake_step *s)
 {
-	buf_init(&s->out, HANDSHAKE_OUT_MAX);
 	tls_set_output(s->tls, keep, s);
 	if (s->in.len > 0)
 		tls_input(s->tls, s->in);
@@ -120,6 +123,8 @@ bool handshakes_post(struct handshakes *h, struct handshake_step *s)
 	bool room, wake;
 
 	buf_init(&s->out, HANDSHAKE_OUT_MAX);
+	/* From the loop's heap, which frees it: that of a thread that has lost its processor may be locked for milliseconds. */
+	(void)buf_reserve(&s->out, s->answered ? OUT_LATER : OUT_FIRST);
 	list_init(&s->link);
 	s->queued_us = clock_mono_us();
 	pthread_mutex_lock(&h->lock);
@@ -127,9 +132,10 @@ bool handshakes_post(struct handshakes *h, struct handshake_step *s)
 	if (room)
 		push(h, s);
 	wake = room && h->idle > 0;
+	h->idle -= wake ? 1 : 0;
 	pthread_mutex_unlock(&h->lock);
 	if (wake)
-		pthread_cond_signal(&h->work);
+		(void)sem_post(&h->work);
 	if (!room)
 		metric_inc(h->n.refused);
 	return room;
@@ -149,8 +155,10 @@ static void *thread_main(void *arg)
 	for (;;) {
 		while ((s = pop(h)) == NULL && !h->stop) {
 			h->idle++;
-			pthread_cond_wait(&h->work, &h->lock);
-			h->idle--;
+			pthread_mutex_unlock(&h->lock);
+			while (sem_wait(&h->work) != 0)
+				;
+			pthread_mutex_lock(&h->lock);
 		}
 		if (s == NULL)
 			break;
@@ -226,7 +234,7 @@ struct handshakes *handshakes_new(unsigned threads, struct buf *why)
 		threads = cores > 0 ? (unsigned)cores : 1;
 	threads = MIN(threads, (unsigned)HANDSHAKE_THREADS_MAX);
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_cond_init(&h->work, NULL);
+	(void)sem_init(&h->work, 0, 0);
 	list_init(&h->answered);
 	list_init(&h->ring);
 	for (size_t i = 0; i < HANDSHAKE_LANES; i++) {
@@ -255,11 +263,12 @@ void handshakes_free(struct handshakes *h)
 	ASSERT(h->queued == 0);
 	h->stop = true;
 	pthread_mutex_unlock(&h->lock);
-	pthread_cond_broadcast(&h->work);
+	for (unsigned i = 0; i < h->threads_len; i++)
+		(void)sem_post(&h->work);
 	for (unsigned i = 0; i < h->threads_len; i++)
 		(void)pthread_join(h->threads[i], NULL);
 	metric_group_remove(&h->metrics);
-	pthread_cond_destroy(&h->work);
+	(void)sem_destroy(&h->work);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }

@@ -49,5 +49,5 @@ unsigned handshakes_threads(const struct handshakes *h);
 
 /* handshakes_post: hands a step over; out is initialised here and freed by the owner. False: too many are in line. Any thread. */
 bool handshakes_post(struct handshakes *h, struct handshake_step *s) MUST_CHECK;
-/* handshake_step_run: takes the step in the calling thread, at once; its task is not posted. */
+/* handshake_step_run: takes the step in the calling thread, at once; out is initialised by the caller, the task is not posted. */
 void handshake_step_run(struct handshake_step *s);

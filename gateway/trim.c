@@ -8,11 +8,14 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#define CORES_MAX    64
+#define OTHER_ARENAS 2 /* the first thread's and the store's */
+
 void trim_arenas(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)mallopt(M_ARENA_MAX, cores > 1 ? (int)MIN(cores, 64L) : 1);
+	(void)mallopt(M_ARENA_MAX, (int)(2 * MAX(MIN(cores, CORES_MAX), 1) + OTHER_ARENAS));
 }
 
 bool trim_due(struct trim *t, size_t tunnels)

@@ -5,8 +5,9 @@
 #include "core/base.h"
 
 /*
- * trim_arenas: before threads: as many heaps as cores. The allocator would make one for each thread, and what lies idle in each counts for
- * nothing but memory: 300 octets a tunnel at 10,000 tunnels with 6 workers, no difference in CPU that could be measured.
+ * trim_arenas: before threads: as many heaps as cores need, for loops and for handshake threads, which must not share them: a handshake thread
+ * that loses its processor inside the allocator keeps a loop waiting for milliseconds. The allocator would make one for each thread, however many
+ * workers there are, and what lies idle in each counts: 300 octets a tunnel at 10,000 tunnels with 6 workers.
  */
 void trim_arenas(void);
 
