@@ -2,6 +2,9 @@
 /*
  * acceptor.c: accepts on one loop and gives each connection to the least loaded worker: tunnels live for days, an uneven hash would never
  * heal (design section 3). Admission happens before TLS: a source that has to wait, too many tunnels, too many handshakes at once.
+ *
+ * When a whole fleet dials in, the kernel has thousands of connections ready. Taken all at once they would keep the loops from everything
+ * else for as long; so they are taken at a pace that is beyond what the processors can set up, but leaves the loops room.
  */
 #include "gateway/internal.h"
 #include "core/err.h"
@@ -12,6 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ACCEPTS_ARMED 4 /* so many in an iteration of the loop */
+#define PACE_TICK_MS  16
+#define PACE_ARRIVALS 32 /* of each worker in a tick: 2,000 a second */
 
 /* An arrival in the mailbox of its worker. Bounded by max_handshakes. */
 struct handover {
@@ -41,12 +48,50 @@ static struct worker *least_loaded(struct gateway *g)
 
 static void pause_listeners(struct gateway *g, bool paused)
 {
+	if (g->listeners_paused == paused)
+		return;
 	g->listeners_paused = paused;
-	if (paused)
-		gw_count(GW_PAUSED);
 	for (size_t i = 0; i < g->listeners_len; i++)
 		if (g->listeners[i].l != NULL)
 			listener_pause(g->listeners[i].l, paused);
+}
+
+static bool handshakes_full(struct gateway *g)
+{
+	return atomic_load(&g->handshakes) >= g->accept_config->max_handshakes;
+}
+
+static unsigned pace_of(const struct gateway *g)
+{
+	return PACE_ARRIVALS * (unsigned)g->workers_len;
+}
+
+static void pace_tick(struct timer *timer)
+{
+	struct gateway *g = container_of(timer, struct gateway, pace);
+
+	g->arrived = 0;
+	if (!handshakes_full(g))
+		pause_listeners(g, false);
+}
+
+/* One more was taken: is that enough for now? */
+static void pace(struct gateway *g)
+{
+	struct loop *l = loop_current();
+
+	if (!timer_armed(&g->pace))
+		timer_set(l, &g->pace, loop_now_ms(l) + PACE_TICK_MS);
+	g->arrived++;
+	if (g->listeners_paused)
+		return;
+	if (handshakes_full(g))
+		gw_count(GW_PAUSED);
+	else if (g->arrived >= pace_of(g))
+		gw_count(GW_PACED);
+	else
+		return;
+	pause_listeners(g, true);
 }
 
 /* Why a connection is not wanted now, or NULL. Cheap: it happens before TLS. */
@@ -101,9 +146,8 @@ static void hand_over(struct gateway *g, const struct arrival *a)
 	}
 	atomic_fetch_add(&h->w->load, 1);
 	atomic_fetch_add(&g->tunnels, 1);
-	if (atomic_fetch_add(&g->handshakes, 1) + 1 >= g->accept_config->max_handshakes &&
-	    !g->listeners_paused)
-		pause_listeners(g, true);
+	atomic_fetch_add(&g->handshakes, 1);
+	pace(g);
 	if (!loop_post(h->w->loop, &h->task)) /* that worker has ended: so does the process */
 		free(h);
 }
@@ -159,6 +203,7 @@ static void run_stop(struct task *t)
 			listener_close(g->listeners[i].l);
 		g->listeners[i].l = NULL;
 	}
+	timer_cancel(loop_current(), &g->pace);
 	if (g->accept_config != NULL)
 		config_put(g->accept_config);
 	g->accept_config = NULL;
@@ -172,7 +217,7 @@ static void run_resume(struct task *t)
 	if (g->accept_config == NULL)
 		return; /* stopped meanwhile */
 	take_config(g);
-	if (g->listeners_paused && atomic_load(&g->handshakes) < g->accept_config->max_handshakes)
+	if (!handshakes_full(g) && g->arrived < pace_of(g))
 		pause_listeners(g, false);
 }
 
@@ -200,6 +245,7 @@ void acceptor_start(struct gateway *g)
 {
 	g->start.run = run_start;
 	g->resume.run = run_resume;
+	g->pace.fire = pace_tick;
 	loop_post(g->workers[0].loop, &g->start);
 }
 
@@ -217,6 +263,7 @@ static int open_one(struct gateway *g, const struct settings_listener *sl, struc
 	struct listener_opts opts = {
 		.rcvbuf = ROOM_RECEIVE_FIRST,
 		.sndbuf = ROOM_SEND_FIRST,
+		.accepts_armed = ACCEPTS_ARMED,
 		.accepted = accepted,
 		.user = l,
 	};

@@ -81,8 +81,9 @@ struct worker {
 	struct slot_table tunnels;
 	struct tunnel *ready_head, **ready_tail;
 	unsigned ready_running,
-		ready_limit; /* fibers of gateway_on_ready, and how many there may be now */
-	atomic_uint load;    /* tunnels + those on their way here */
+		ready_limit;    /* fibers of gateway_on_ready, and how many there may be now */
+	uint64_t ready_pace_ms; /* when to look at ready_limit again */
+	atomic_uint load;       /* tunnels + those on their way here */
 	struct task drain;
 };
 
@@ -128,6 +129,8 @@ struct gateway {
 	struct metric_group metrics;
 	bool listeners_paused;                /* accepting loop only */
 	struct gateway_config *accept_config; /* accepting loop only */
+	struct timer pace;                    /* accepting loop only: until arrived counts anew */
+	unsigned arrived;                     /* accepting loop only: in this tick */
 	struct task start, stop, resume;      /* on the accepting loop */
 	atomic_bool resume_posted;
 	size_t workers_len;
@@ -268,6 +271,7 @@ enum gw_count {
 	GW_REGISTRY_FAILED,
 	GW_READY_SKIPPED,
 	GW_PAUSED,
+	GW_PACED,
 	GW_ROOM_REFUSED,
 	GW_COUNT_LEN
 };

@@ -53,6 +53,10 @@ static const struct {
                                 "Stored changes that did not get into memory.", NULL},
 	[GW_PAUSED] = {"causeway_cira_paused_total",
                        "Times that accepting was paused: too many handshakes under way.", NULL},
+	[GW_PACED] = {"causeway_cira_paced_total",
+                      "Times that accepting waited for the next tick of 16 ms: enough had come in "
+                      "this one.",
+                      NULL},
 	[GW_ROOM_REFUSED] = {"causeway_socket_room_refused_total",
                              "Buffers of tunnels' sockets that did not grow: all tunnels together "
                              "had their limit.",
@@ -187,7 +191,8 @@ static const struct metric_field fields[] = {
 	{"causeway_cira_sources", "Sources with a handshake under way.", NULL, false, AT(sources)},
 	{"causeway_cira_sources_limit", "Sources that may have a handshake under way.", NULL, false,
          AT(sources_limit)},
-	{"causeway_cira_paused", "1 while accepting waits for handshakes to end.", NULL, false,
+	{"causeway_cira_paused",
+         "1 while accepting waits for handshakes to end or for the next tick.", NULL, false,
          AT(paused)},
 	{"causeway_draining", "1 when the gateway takes no new tunnels.", NULL, false,
          AT(draining)},

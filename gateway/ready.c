@@ -11,14 +11,21 @@
 #define READY_STORM_HANDSHAKES 32
 #define READY_BUSY_PERCENT     50
 #define READY_RUNNING_MIN      2
+#define READY_PACE_MS          100
 
 static void ready_next(struct worker *w);
 
-/* Looked at anew by each fiber that ends: one more, or half as many. */
+/* Looked at anew when fibers end, once in the time that loop_busy_percent looks back: one more, or half as many. */
 static void ready_pace(struct worker *w)
 {
-	bool busy = atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES ||
-	            loop_busy_percent(w->loop) > READY_BUSY_PERCENT;
+	uint64_t now_ms = loop_now_ms(w->loop);
+	bool busy;
+
+	if (now_ms < w->ready_pace_ms)
+		return;
+	w->ready_pace_ms = now_ms + READY_PACE_MS;
+	busy = atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES ||
+	       loop_busy_percent(w->loop) > READY_BUSY_PERCENT;
 
 	w->ready_limit = busy ? MAX(w->ready_limit / 2, (unsigned)READY_RUNNING_MIN)
 	                      : MIN(w->ready_limit + 1, (unsigned)READY_RUNNING_MAX);
