@@ -131,6 +131,7 @@ struct fleet_worker {
 	pthread_t thread;
 	struct task start, finish;
 	size_t index;
+	size_t next; /* device to start */
 	size_t held, should_hold;
 	int result;
 	bool stopping;

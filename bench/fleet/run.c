@@ -15,6 +15,8 @@
 #define EXIT_VIOLATION 3
 #define WAIT_MS        100
 
+#define STARTS_PER_ITERATION 8
+
 static atomic_bool stop_wanted;
 
 void fleet_request_stop(void)
@@ -22,13 +24,20 @@ void fleet_request_stop(void)
 	atomic_store(&stop_wanted, true);
 }
 
-/* Devices are dealt to workers in turn; each worker walks its own. */
+/*
+ * Devices are dealt to workers in turn; each worker walks its own, a few in each iteration of its loop: the kernel takes the connects of an
+ * iteration in one go, and hundreds of them would keep this processor from all others who share it, the gateway among them.
+ */
 static void worker_start(struct task *t)
 {
 	struct fleet_worker *w = container_of(t, struct fleet_worker, start);
 
-	for (size_t i = w->index; i < w->fleet->count; i += w->fleet->threads)
-		fleet_device_start(&w->fleet->devices[i]);
+	for (unsigned n = 0; n < STARTS_PER_ITERATION && w->next < w->fleet->count; n++) {
+		fleet_device_start(&w->fleet->devices[w->next]);
+		w->next += w->fleet->threads;
+	}
+	if (w->next < w->fleet->count && !w->stopping)
+		(void)loop_post(w->loop, &w->start);
 }
 
 static void worker_finish(struct task *t)
@@ -118,7 +127,7 @@ static int make_workers(struct fleet *f)
 		struct fleet_worker *w = &f->workers[i];
 
 		w->fleet = f;
-		w->index = i;
+		w->index = w->next = i;
 		w->start.run = worker_start;
 		w->finish.run = worker_finish;
 		w->loop = loop_new(&(struct loop_opts){.index = i});

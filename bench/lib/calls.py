@@ -3,10 +3,9 @@
 import os
 import time
 
-from lib import figures, machine
+from lib import figures, machine, shares
 from lib.processes import Broken, Process
 
-NICE = 10  # of a load source that stands for many machines
 
 
 class Samples:
@@ -36,7 +35,7 @@ class Samples:
 class Calls(Process):
     """rate calls a second to the devices with these GUIDs in turn, over so many kept connections.
 
-    preferred: it stands for other machines, which the load on this one must not slow down (prefer)."""
+    preferred: it stands for other machines, which the load on this one must not slow down (shares.always)."""
 
     def __init__(self, gateway, guids, rate, connections=16, method=None, body=None, preferred=True):
         number = getattr(gateway, "callers", 0)
@@ -53,7 +52,7 @@ class Calls(Process):
         with open(self.out_path, "wb") as out:
             super().__init__(command, base + ".log", stdout=out)
         if preferred:
-            prefer(self.pid)
+            shares.always(self.pid)
 
     def lines(self):
         """Every call that has ended: (due in monotonic s, latency in us, status)."""
@@ -75,26 +74,6 @@ class Calls(Process):
 
     def __exit__(self, *_):
         self.end()
-
-
-def prefer(pid):
-    """A process that stands for another machine, and works little, never waits for a processor: real-time priority. Without the right to
-    give that, nothing happens."""
-    try:
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setscheduler(int(tid), os.SCHED_FIFO, os.sched_param(1))
-    except (OSError, ProcessLookupError):
-        pass
-
-
-def yield_processors(pid):
-    """A process that stands for other machines, and works much, takes what the gateway leaves of this one's processors."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, pid, NICE)
-        with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:  # where sessions are scheduled as groups, the group's counts
-            f.write(str(NICE))
-    except OSError:
-        pass
 
 
 def now():

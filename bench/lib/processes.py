@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 
-from lib import machine
+from lib import machine, shares
 
 CIRA_USER, CIRA_PASSWORD = "bench", "Bench-Pass-1"
 AMT_USER, AMT_PASSWORD = "admin", "Bench-Amt-1"
@@ -71,11 +71,14 @@ class Process:
     """A child with its log; ended by pid. It has a session of its own: where the kernel groups processes by session (autogroup), the gateway
     and each load source then have a share of the processors as if they were on machines of their own."""
 
-    def __init__(self, command, log, stdout=None, stdin=subprocess.DEVNULL):
+    def __init__(self, command, log, stdout=None, stdin=subprocess.DEVNULL, nice=0):
+        def prepare():
+            raise_limits()
+            shares.of_new_process(nice)
         self.log_path = log
         with open(log, "ab") as out:
             self.child = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=out,
-                                          start_new_session=True, preexec_fn=raise_limits)
+                                          start_new_session=True, preexec_fn=prepare)
         self.pid = self.child.pid
 
     def alive(self):
@@ -210,7 +213,8 @@ class Gateway(Process):
 class Fleet(Process):
     """causeway-fleet against a gateway: TLS 1.2 ECDHE GCM, spread over 127.1.0.0/16 (20 devices an address). rate 0: all at once."""
 
-    def __init__(self, gateway, count, rate=0, extra=(), seed=7, threads=1, tls="1.2", suites=SUITE, sources=None, control=None, net=1):
+    def __init__(self, gateway, count, rate=0, extra=(), seed=7, threads=1, tls="1.2", suites=SUITE, sources=None, control=None, net=1,
+                 nice=0):
         number = getattr(gateway, "fleets", 0)
         gateway.fleets = number + 1
         base = os.path.join(gateway.folder, f"fleet-{number}")
@@ -224,7 +228,7 @@ class Fleet(Process):
         command += ["--tls", tls] if tls else []
         command += ["--suites", suites] if suites else []
         with open(self.out_path, "wb") as out:
-            super().__init__([*command, *map(str, extra)], base + ".log", stdout=out)
+            super().__init__([*command, *map(str, extra)], base + ".log", stdout=out, nice=nice)
 
     def order(self, line):
         """One command on the control socket."""

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-from lib import calls, machine
+from lib import calls, machine, shares
 
 ESTABLISHED, CALLS_RATE = 1000, 200
 QUIET_S, WARM_S, AFTER_S = 12, 4, 4
@@ -38,9 +38,10 @@ class Storm:
     def __init__(self, ctx, devices, hostile=None, quiet_s=QUIET_S):
         self.devices = devices
         with ctx.gateway(cira={"max_handshakes": HANDSHAKES}) as gateway:
+            shares.of_session(gateway.pid, shares.GATEWAY)
             empty = gateway.rss()
             with ctx.fleet(gateway, ESTABLISHED, rate=500, seed=1) as established:
-                calls.prefer(established.pid)
+                shares.always(established.pid)
                 established.wait_ready()
                 with calls.Calls(gateway, established.guids(), CALLS_RATE) as caller:
                     time.sleep(WARM_S)
@@ -60,8 +61,7 @@ class Storm:
         bad = hostile(ctx, gateway) if hostile else None
         try:
             began = calls.now()
-            with ctx.fleet(gateway, self.devices, seed=2, threads=2, extra=("--backoff-max", "4")) as fleet:
-                calls.yield_processors(fleet.pid)
+            with ctx.fleet(gateway, self.devices, seed=2, threads=2, extra=("--backoff-max", "4"), nice=shares.MANY) as fleet:
                 self.seconds = fleet.wait_ready(timeout=300, every=0.05)
                 ended = calls.now()
                 self.gateway_cpu, self.load_cpu = gateway.cpu_seconds() - cpu, fleet.cpu_seconds()
