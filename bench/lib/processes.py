@@ -170,12 +170,18 @@ class Gateway(Process):
             lines = answer.read().decode().splitlines()
         return {m.group(1): float(m.group(2)) for m in (re.match(r"([^#].*) (\S+)$", line) for line in lines) if m}
 
-    def metric(self, series, default=0.0):
-        return self.metrics().get(series, default)
+    def metric(self, series):
+        found = self.metrics()
+        if series not in found:
+            raise Broken(f"the gateway has no metric {series}")
+        return found[series]
 
     def metric_sum(self, name):
         """A metric summed over its labels."""
-        return sum(v for k, v in self.metrics().items() if k == name or k.startswith(name + "{"))
+        found = [v for k, v in self.metrics().items() if k == name or k.startswith(name + "{")]
+        if not found:
+            raise Broken(f"the gateway has no metric {name}")
+        return sum(found)
 
     def wait_held(self, count, seconds=120):
         """Until the gateway counts so many tunnels that are ready (those of before included)."""

@@ -29,9 +29,9 @@ def run(ctx):
     new, known, syncs = [], [], []
     with ctx.gateway(amt=False) as gateway:
         for n in range(rounds):
-            commits, seconds = gateway.metric("causeway_store_commits"), gateway.metric("causeway_store_commit_seconds_sum")
+            commits, seconds = gateway.metric("causeway_store_commits_total"), gateway.metric("causeway_store_commit_seconds_sum")
             new.append(storm(ctx, gateway, count, 10 + n))
-            commits = gateway.metric("causeway_store_commits") - commits
+            commits = gateway.metric("causeway_store_commits_total") - commits
             syncs.append(((gateway.metric("causeway_store_commit_seconds_sum") - seconds) * 1000 / commits, count / commits))
             known.append(storm(ctx, gateway, count, 10 + n))
             ctx.log(f"{count} new: {new[-1][0]:.1f} s, known: {known[-1][0]:.1f} s; a commit takes {syncs[-1][0]:.2f} ms")
