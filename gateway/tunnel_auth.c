@@ -150,7 +150,7 @@ static void enroll_fiber(void *arg)
 {
 	struct enrolment *e = arg;
 	struct tunnel *t = e->t;
-	int err = store_update(t->w->g->store, enroll_apply, e);
+	int err = store_update_patient(t->w->g->store, enroll_apply, e);
 
 	if (err != 0)
 		log_event(LOG_ERROR, "enroll_failed", LOG_GUID("device", &e->device.key.guid),

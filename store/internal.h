@@ -43,6 +43,8 @@ struct op {
 	store_apply_fn *apply;
 	void *arg;
 	int result;
+	uint64_t queued_us;
+	bool patient;
 	bool in_fiber; /* completion, else done and cond under the store's lock */
 	bool done;
 	pthread_cond_t cond;
@@ -67,6 +69,7 @@ struct store_limits {
 	uint64_t audit_max, requests_max, operations_max;
 	uint64_t request_keep_ms, operation_keep_ms;
 	uint64_t batch_us; /* how long the writer takes updates into one commit */
+	uint64_t patience_us;
 };
 
 struct store {
@@ -89,6 +92,7 @@ struct store {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct op *head, **tail;
+	size_t urgent; /* those in the queue that are not patient */
 	bool stopping;
 	struct store_stats stats;
 	_Atomic int write_err;      /* 0, or why updates are refused */

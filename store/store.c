@@ -343,6 +343,7 @@ static const struct store_limits default_limits = {
 	.request_keep_ms = STORE_REQUEST_KEEP_MS,
 	.operation_keep_ms = STORE_OPERATION_KEEP_MS,
 	.batch_us = STORE_BATCH_US,
+	.patience_us = STORE_PATIENCE_MS * 1000,
 };
 
 static int open_files(struct store *s, const struct store_opts *opts, struct buf *why)

@@ -44,6 +44,14 @@ typedef int store_apply_fn(struct store_txn *txn, void *arg);
 #define STORE_QUEUE_MAX 16384
 int store_update(struct store *s, store_apply_fn *apply, void *arg) MUST_CHECK;
 
+/*
+ * store_update_patient: the same for what no person waits for: its batch may begin STORE_PATIENCE_MS later, so that others share the commit, which
+ * costs a millisecond of processor time and two syncs whatever is in it. An update without patience, or STORE_COMPANY of them, end the wait.
+ */
+#define STORE_PATIENCE_MS 30
+#define STORE_COMPANY     64
+int store_update_patient(struct store *s, store_apply_fn *apply, void *arg) MUST_CHECK;
+
 /* store_view: runs read(txn, arg) in a read transaction of the calling thread. It must be short and must not wait. */
 int store_view(struct store *s, store_apply_fn *read, void *arg) MUST_CHECK;
 

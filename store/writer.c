@@ -3,7 +3,7 @@
  * writer.c: the one thread that writes. It takes what is queued into one LMDB transaction, up to STORE_BATCH_MAX updates or
  * STORE_BATCH_US, commits as soon as the queue is empty, and only then tells the callers. The first update of a batch runs in the
  * transaction itself (a lone update pays nothing for isolation), the others in a nested one each, so that a failing update
- * leaves no trace and its siblings stay.
+ * leaves no trace and its siblings stay. A queue of nothing but patient updates is left to grow for a moment first.
  *
  * When a commit fails (no space, I/O error) nothing of the batch was kept and all its callers are told so. From then on updates are
  * refused until a tiny commit succeeds, tried every STORE_RETRY_MS.
@@ -159,6 +159,7 @@ static struct op *pop(struct store *s)
 		if (s->head == NULL)
 			s->tail = &s->head;
 		s->stats.queue_depth--;
+		s->urgent -= op->patient ? 0 : 1;
 		op->next = NULL;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -286,6 +287,18 @@ static void housekeep(struct store *s)
 	(void)commit(s, t.mdb);
 }
 
+/* With the lock held. A queue of nothing but patient updates waits for more of them. */
+static void wait_for_company(struct store *s)
+{
+	uint64_t end_us = s->head->queued_us + s->limits.patience_us;
+	struct timespec until = {.tv_sec = (time_t)(end_us / 1000000),
+	                         .tv_nsec = (long)(end_us % 1000000) * 1000};
+	int rc = 0;
+
+	while (s->urgent == 0 && s->stats.queue_depth < STORE_COMPANY && !s->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&s->wake, &s->lock, &until);
+}
+
 /* Waits for work. False: stop. *idle: nothing came for a while. */
 static bool wait_for_work(struct store *s, bool *idle)
 {
@@ -299,6 +312,8 @@ static bool wait_for_work(struct store *s, bool *idle)
 	pthread_mutex_lock(&s->lock);
 	while (s->head == NULL && !s->stopping && rc == 0)
 		rc = pthread_cond_timedwait(&s->wake, &s->lock, &until);
+	if (s->head != NULL)
+		wait_for_company(s);
 	*idle = s->head == NULL;
 	go = s->head != NULL || !s->stopping;
 	pthread_mutex_unlock(&s->lock);
@@ -373,7 +388,9 @@ static int enqueue(struct store *s, struct op *op)
 	s->tail = &op->next;
 	s->stats.queue_depth++;
 	s->stats.queue_depth_max = MAX(s->stats.queue_depth_max, s->stats.queue_depth);
-	pthread_cond_signal(&s->wake);
+	s->urgent += op->patient ? 0 : 1;
+	if (!op->patient || s->stats.queue_depth == 1 || s->stats.queue_depth >= STORE_COMPANY)
+		pthread_cond_signal(&s->wake);
 	return 0;
 }
 
@@ -403,10 +420,10 @@ static int update_in_fiber(struct store *s, struct op *op)
 	return err != 0 ? err : completion_wait(&op->completion);
 }
 
-int store_update(struct store *s, store_apply_fn *apply, void *arg)
+static int update(struct store *s, store_apply_fn *apply, void *arg, bool patient)
 {
-	struct op op = {.apply = apply, .arg = arg};
 	uint64_t began_us = clock_mono_us();
+	struct op op = {.apply = apply, .arg = arg, .queued_us = began_us, .patient = patient};
 	int err;
 
 	if (s->read_only)
@@ -415,6 +432,16 @@ int store_update(struct store *s, store_apply_fn *apply, void *arg)
 	err = fiber_current() != NULL ? update_in_fiber(s, &op) : update_and_block(s, &op);
 	metric_observe(s->update_time, clock_mono_us() - began_us);
 	return err;
+}
+
+int store_update(struct store *s, store_apply_fn *apply, void *arg)
+{
+	return update(s, apply, arg, false);
+}
+
+int store_update_patient(struct store *s, store_apply_fn *apply, void *arg)
+{
+	return update(s, apply, arg, true);
 }
 
 int store_view(struct store *s, store_apply_fn *read, void *arg)

@@ -441,20 +441,26 @@ struct job {
 	store_apply_fn *apply;
 	void *arg;
 	int result;
+	bool patient;
 };
 
 static void *run_job(void *arg)
 {
 	struct job *j = arg;
 
-	j->result = store_update(home.s, j->apply, j->arg);
+	j->result = (j->patient ? store_update_patient : store_update)(home.s, j->apply, j->arg);
 	return NULL;
+}
+
+static void start(struct job *j)
+{
+	assert_int_equal(pthread_create(&j->thread, NULL, run_job, j), 0);
 }
 
 static void start_job(struct job *j, store_apply_fn *apply, void *arg)
 {
 	*j = (struct job){.apply = apply, .arg = arg};
-	assert_int_equal(pthread_create(&j->thread, NULL, run_job, j), 0);
+	start(j);
 }
 
 static void wait_depth(uint64_t depth)
@@ -513,6 +519,44 @@ static void test_siblings_of_a_failing_update_are_kept(void **state)
 	assert_int_equal(after.commits - before.commits, 1); /* grouped */
 	assert_int_equal(hook_changes, JOBS * 2 / 3 * 4);
 	assert_in_range(hook_calls, 1, after.commits - before.commits);
+}
+
+/* Starts and ends so many patient updates, and, if wanted, one that is not when all of them wait. Returns the commits it took. */
+static uint64_t patient_updates(unsigned n, bool urgent)
+{
+	static struct write writes[STORE_COMPANY], last;
+	static struct job jobs[STORE_COMPANY];
+	struct store_stats before, after;
+
+	store_stats_read(home.s, &before);
+	for (unsigned i = 0; i < n; i++) {
+		writes[i] = (struct write){i * 10, 1, 0};
+		jobs[i] = (struct job){.apply = write_groups, .arg = &writes[i], .patient = true};
+		start(&jobs[i]);
+	}
+	if (urgent) {
+		wait_depth(n);
+		last = (struct write){n * 10, 1, 0};
+		assert_int_equal(store_update(home.s, write_groups, &last), 0);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		pthread_join(jobs[i].thread, NULL);
+		assert_int_equal(jobs[i].result, 0);
+	}
+	store_stats_read(home.s, &after);
+	assert_int_equal(after.updates - before.updates, n + urgent);
+	return after.commits - before.commits;
+}
+
+static void test_patient_updates_share_a_commit(void **state)
+{
+	(void)state;
+	home.s->limits.batch_us = 60000000;
+	home.s->limits.patience_us = 60000000;
+	assert_int_equal(patient_updates(20, true), 1); /* who is in a hurry takes them along */
+	assert_int_equal(patient_updates(STORE_COMPANY, false), 1); /* enough of them need nobody */
+	home.s->limits.patience_us = 1000;
+	assert_in_range(patient_updates(3, false), 1, 3); /* patience ends */
 }
 
 static int put_delete_put(struct store_txn *t, void *arg)
@@ -633,6 +677,7 @@ int main(void)
 		WITH_STORE(test_modes_of_files),
 		WITH_STORE(test_a_lone_failing_update_is_undone),
 		WITH_STORE(test_siblings_of_a_failing_update_are_kept),
+		WITH_STORE(test_patient_updates_share_a_commit),
 		WITH_STORE(test_the_hook_sees_each_record_once),
 		WITH_STORE(test_eight_threads_of_updates),
 		cmocka_unit_test(test_device_keys_as_text),
