@@ -169,7 +169,9 @@ bool conn_handshakes_run(struct loop *l)
 			return false;
 		counter_sub(&l->n.handshakes_queued, 1);
 		step = container_of(i, struct handshake_step, link);
-		if (!atomic_load_explicit(&step->cancelled, memory_order_relaxed))
+		if (atomic_load_explicit(&step->cancelled, memory_order_relaxed))
+			step->verdict = -ERR_CANCELLED;
+		else
 			handshake_step_run(step);
 		step_done(&step->task);
 	}

@@ -7,7 +7,6 @@ from lib import figures, machine, shares
 from lib.processes import Broken, Process
 
 
-
 class Samples:
     """Calls that were due in a span of time: latencies in ms (failed ones in full, too) and how many failed by status."""
 
