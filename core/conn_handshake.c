@@ -173,7 +173,7 @@ bool conn_handshakes_run(struct loop *l)
 			step->verdict = -ERR_CANCELLED;
 		else
 			handshake_step_run(step);
-		step_done(&step->task);
+		step->task.run(&step->task); /* as the loop does when a thread is done */
 	}
 	return !list_is_empty(&s->answered) || !list_is_empty(&s->first);
 }
