@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Storm: 10,000 devices dial in at once beside 1,000 tunnels that carry calls
 
-1,000 devices are held and get GetPowerState calls at a steady pace on kept connections; some quiet seconds give the percentiles that
-count as normal. Then 10,000 further devices dial in at once. Latencies count from the moment a call was due. Devices and clients stand for
-other machines, but share this one's processors: the callers and the established devices, which work little, never wait for one (real-time
-priority, if we may), and the devices of the storm, which work as much as the gateway, take what it leaves (its session has nice -10, theirs 10). The time until all
-are in is judged against what bare handshakes and the devices' own CPU would take on all cores. The first refresh of each
-device's facts is part of it.
+1,000 devices are held and get GetPowerState calls at a steady pace on kept connections; some quiet seconds give the percentiles that count
+as normal. Then 10,000 further devices dial in at once. Latencies count from the moment a call was due. Devices and clients stand for other
+machines, but share this one's processors: the callers and the established devices, which work little, never wait for one (real-time
+priority, if we may), and the devices of the storm, which work as much as the gateway, take what it leaves (its session has nice -10, theirs
+10). The time until all are in is judged against what bare handshakes and the devices' own CPU would take on all cores. The first refresh of
+each device's facts is part of it.
 """
 from lib import storms
 
