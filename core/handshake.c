@@ -7,19 +7,17 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/metric.h"
+#include "core/priority.h"
 #include "core/tls.h"
 
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define OUT_FIRST 4096 /* what a first answer takes with a certificate or two, and the later ones */
 #define OUT_LATER 1024
-
-#define NICE 10 /* against the loops' 0: about a tenth of a core while a loop wants it */
 
 /* First steps of the sources that share a hash. On the ring while it has any. */
 struct lane {
@@ -149,8 +147,7 @@ static void *thread_main(void *arg)
 	struct handshake_step *s;
 
 	(void)pthread_setname_np(pthread_self(), "handshake");
-	/* Linux: of this thread alone. Failing means only that the loops compete. */
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	priority_computes();
 	pthread_mutex_lock(&h->lock);
 	for (;;) {
 		while ((s = pop(h)) == NULL && !h->stop) {

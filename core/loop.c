@@ -12,24 +12,23 @@
 #include "core/err.h"
 #include "core/loop_int.h"
 #include "core/metric.h"
+#include "core/priority.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define COMPLETION_BUDGET 1024
 #define TASK_BUDGET       256
 #define BUSY_WINDOW_US    100000
+
 /*
  * Few: when very many are due at once, each is likely to send or to connect, and a kernel that is not preempted does all that an iteration
  * submits before it lets another thread have this processor (512 connects: 20 ms).
  */
 #define TIMER_BUDGET 32
-#define SLICE_NS          100000 /* the least that Linux grants */
 
 static _Thread_local struct loop *current;
 static struct task mailbox_closed;
@@ -289,31 +288,6 @@ int loop_fd_take(struct loop *l, int sent)
 	return sent == FD_PASSED ? fd_pass_take(&l->pass) : sent;
 }
 
-/* struct sched_attr of sched_setattr(2), version 0; Debian 12's libc does not have it. */
-struct slice_attr {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-};
-
-/*
- * A loop works for microseconds and waits again. Asking for short slices makes the scheduler (EEVDF, since Linux 6.12) let it run soon
- * after it wakes, before threads that compute for milliseconds, at the same share of the processor. Older kernels ignore it. Whoever started
- * the program with another policy (chrt, systemd's CPUSchedulingPolicy=) keeps it.
- */
-static void ask_for_short_slices(void)
-{
-	const struct slice_attr attr = {.size = sizeof(attr),
-	                                .policy = SCHED_OTHER,
-	                                .nice = getpriority(PRIO_PROCESS, 0),
-	                                .runtime = SLICE_NS};
-
-	if (sched_getscheduler(0) == SCHED_OTHER)
-		(void)syscall(SYS_sched_setattr, 0, &attr, 0);
-}
-
 static void name_thread(const struct loop *l)
 {
 	char name[16];
@@ -348,7 +322,7 @@ int loop_run(struct loop *l)
 		return rc;
 	atomic_store(&l->thread, l->opts.own_fds ? gettid() : 0);
 	name_thread(l);
-	ask_for_short_slices();
+	atomic_store(&l->n.real_time, priority_answers(l->opts.real_time) ? 1 : 0);
 	current = l;
 	for (;;) {
 		busy = iterate(l, busy);
@@ -399,6 +373,7 @@ void loop_stats_read(const struct loop *l, struct loop_stats *out)
 		.handshakes_resumed = counter_read(&l->n.handshakes_resumed),
 		.handshakes_failed = counter_read(&l->n.handshakes_failed),
 		.handshakes_queued = counter_read(&l->n.handshakes_queued),
+		.real_time = counter_read(&l->n.real_time),
 		.bytes_in = counter_read(&l->n.bytes_in),
 		.bytes_out = counter_read(&l->n.bytes_out),
 		.send_memory_size = counter_read(&l->n.send_memory_size),

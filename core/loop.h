@@ -22,6 +22,7 @@ struct loop_opts {
 	struct handshakes *handshakes;
 	/* The thread takes a table of descriptors of its own (fd_table.h). All loops that post to one another alike, and all are made before one runs. */
 	bool own_fds;
+	bool real_time; /* the thread asks for real-time priority (priority.h) */
 };
 
 /*
@@ -107,7 +108,7 @@ struct loop_stats {
 	uint64_t send_memory_refused; /* blocks that send queues did not get */
 	/* present values; own_fds: descriptors in the loop's own table, 0 if it has none */
 	uint64_t own_fds;
-	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size;
+	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size, real_time;
 };
 /* loop_stats_read: any thread; values are each right but not from one instant. */
 void loop_stats_read(const struct loop *l, struct loop_stats *out);

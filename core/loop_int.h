@@ -16,6 +16,7 @@ struct loop_counters {
 	_Atomic uint64_t fibers_started, fibers_refused, fibers_live;
 	_Atomic uint64_t conns_opened, conns_live, accept_errors;
 	_Atomic uint64_t handshakes_done, handshakes_failed, handshakes_resumed, handshakes_queued;
+	_Atomic uint64_t real_time; /* 1 if its thread has such a priority */
 	_Atomic uint64_t bytes_in, bytes_out, send_memory_size, send_memory_refused;
 };
 

@@ -144,9 +144,14 @@ static int make_gateway(struct daemon *d)
 		return complain(d, "out of memory");
 	(void)tickets_refresh(d->store, d->tickets, (uint64_t)clock_wall_ms());
 
-	d->workers =
-		workers_new((unsigned)d->settings.workers, (unsigned)d->settings.handshake_threads,
-	                    limits_own_tables(&d->settings), &d->why);
+	d->workers = workers_new(
+		&(struct workers_opts){
+			.n = (unsigned)d->settings.workers,
+			.handshake_threads = (unsigned)d->settings.handshake_threads,
+			.own_fds = limits_own_tables(&d->settings),
+			.real_time = d->settings.real_time,
+		},
+		&d->why);
 	if (d->workers == NULL)
 		return complain(d, "workers");
 	opts.loops = workers_loops(d->workers, &opts.loops_len);

@@ -50,6 +50,7 @@ struct settings {
 	unsigned log_format;        /* enum log_format */
 	uint64_t workers;           /* 0: one for each core */
 	uint64_t handshake_threads; /* the same */
+	bool real_time;
 	uint64_t store_map_size;
 	char *store_key_file; /* "": DIR/seal.key */
 	uint64_t drain_timeout_ms;

@@ -32,23 +32,24 @@ unsigned workers_default(void)
 	return cores > 0 ? MIN((unsigned)cores, (unsigned)WORKERS_LIMIT) : 1;
 }
 
-struct workers *workers_new(unsigned n, unsigned handshake_threads, bool own_fds, struct buf *why)
+struct workers *workers_new(const struct workers_opts *opts, struct buf *why)
 {
 	struct workers *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return NULL;
-	w->n = n != 0 ? MIN(n, (unsigned)WORKERS_LIMIT) : workers_default();
-	w->handshakes = handshakes_new(handshake_threads, why);
+	w->n = opts->n != 0 ? MIN(opts->n, (unsigned)WORKERS_LIMIT) : workers_default();
+	w->handshakes = handshakes_new(opts->handshake_threads, why);
 	if (w->handshakes == NULL) {
 		workers_free(w);
 		return NULL;
 	}
 	for (unsigned i = 0; i < w->n; i++) {
-		const struct loop_opts opts = {
-			.index = i, .handshakes = w->handshakes, .own_fds = own_fds};
-
-		w->loops[i] = w->threads[i].loop = loop_new(&opts);
+		w->loops[i] = w->threads[i].loop =
+			loop_new(&(struct loop_opts){.index = i,
+		                                     .handshakes = w->handshakes,
+		                                     .own_fds = opts->own_fds,
+		                                     .real_time = opts->real_time});
 		if (w->loops[i] == NULL) {
 			buf_printf(why, "cannot make worker %u: out of memory", i);
 			workers_free(w);

@@ -10,7 +10,7 @@ def always(pid):
     """A process that works little never waits for a processor: real-time priority."""
     try:
         for tid in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setscheduler(int(tid), os.SCHED_FIFO, os.sched_param(1))
+            os.sched_setscheduler(int(tid), os.SCHED_FIFO, os.sched_param(2))
     except (OSError, ProcessLookupError):
         pass
 

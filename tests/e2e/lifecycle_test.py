@@ -72,6 +72,26 @@ class Start(harness.TestCase):
         context = ssl.create_default_context(cafile=place.ca)
         apf.Device(place.cira, context, name="mps.example.com").close()
 
+    def real_time(self, config):
+        place = self.place(config).start()
+        harness.wait_for("workers that run", lambda: place.metric("causeway_workers") > 0)
+        harness.wait_for("a turn of each worker", lambda: place.metric("causeway_io_uring_enters_total") >= 2 * place.metric("causeway_workers"))
+        have = place.metric("causeway_workers_real_time")
+        policies = {os.sched_getscheduler(int(tid)) & ~os.SCHED_RESET_ON_FORK for tid in os.listdir(f"/proc/{place.daemon.pid}/task")}
+        self.assertEqual(os.SCHED_RR in policies, have > 0)
+        self.assertIn(have, (0, place.metric("causeway_workers")))
+        return have > 0
+
+    def test_workers_are_real_time_where_they_may_and_shall(self):
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            may = True
+        except OSError:
+            may = False
+        self.assertEqual(self.real_time(""), may)
+        self.assertFalse(self.real_time("real_time: false\n"))
+
     def test_several_listeners_and_ipv6(self):
         place = self.place()
         place.cira_listen, place.api_listen = '127.0.0.1:0", "[::1]:0', '[::]:0'

@@ -129,7 +129,7 @@ static const struct {
 	const char *text, *error;
 } mistakes[] = {
 	{"bogus: 1", "f:1:1: unknown key \"bogus\" (known: cira, api, metrics, log, store, "
-                     "workers, handshake_threads, drain_timeout)"},
+                     "workers, handshake_threads, real_time, drain_timeout)"},
 	{"cira:\n  lisen: []",
          "f:2:3: unknown key \"lisen\" in cira (known: listen, listeners, name,"},
 	{"log:\n  level: loud",
@@ -182,7 +182,8 @@ static const struct {
          "syntax)"},
 	{"x: [[[[[[[[[[1]]]]]]]]]]",
          "f:1:1: unknown key \"x\" (known: cira, api, metrics, log, store, workers, "
-         "handshake_threads, drain_timeout)\nf:1:11: nested too deep (at most 8 levels)\n"},
+         "handshake_threads, real_time, drain_timeout)\nf:1:11: nested too deep (at most 8 "
+         "levels)\n"},
 	{"\"\\e[2J\": 1", "f:1:1: unknown key \"?[2J\""},
 	{"workers: \xff", "f:1:1: invalid leading UTF-8 octet at octet 9"},
 };
