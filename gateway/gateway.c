@@ -33,6 +33,7 @@ static void worker_init(struct gateway *g, unsigned index, struct loop *loop, ui
 	w->loop = loop;
 	w->index = index;
 	w->ready_tail = &w->ready_head;
+	w->ready_pace.fire = ready_pace;
 	w->drain.run = worker_drain;
 	slot_table_init(&w->tunnels, sizeof(struct tunnel), MIN(max_tunnels, SLOT_MAX_ITEMS),
 	                (uint8_t)index);

@@ -81,9 +81,9 @@ struct worker {
 	struct slot_table tunnels;
 	struct tunnel *ready_head, **ready_tail;
 	unsigned ready_running,
-		ready_limit;    /* fibers of gateway_on_ready, and how many there may be now */
-	uint64_t ready_pace_ms; /* when to look at ready_limit again */
-	atomic_uint load;       /* tunnels + those on their way here */
+		ready_limit;     /* fibers of gateway_on_ready, and how many there may be now */
+	struct timer ready_pace; /* armed while tunnels are in line; looks at ready_limit again */
+	atomic_uint load;        /* tunnels + those on their way here */
 	struct task drain;
 };
 
@@ -233,6 +233,7 @@ void room_send_more(struct tunnel *t);
 
 /* ready.c */
 void ready_enqueue(struct tunnel *t);
+void ready_pace(struct timer *timer);
 
 /* backoff.c */
 #define BACKOFF_SOURCE_FAILS \

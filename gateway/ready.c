@@ -5,8 +5,8 @@
 #define READY_TIMEOUT_MS 60000
 
 /*
- * Facts can wait, an operator's call cannot: while so many connections are on their way in, or the loop works for so much of its time, few are
- * read. Slow devices leave the loop idle, and then many are asked at once.
+ * Facts can wait, an operator's call cannot, nor a device that dials in. While a storm lasts one tunnel in READY_PACE_MS is served, and while the
+ * loop works for most of its time few are at once. Slow devices leave the loop idle, and then many are asked together.
  */
 #define READY_STORM_HANDSHAKES 32
 #define READY_BUSY_PERCENT     50
@@ -15,20 +15,9 @@
 
 static void ready_next(struct worker *w);
 
-/* Looked at anew when fibers end, once in the time that loop_busy_percent looks back: one more, or half as many. */
-static void ready_pace(struct worker *w)
+static bool storm(const struct worker *w)
 {
-	uint64_t now_ms = loop_now_ms(w->loop);
-	bool busy;
-
-	if (now_ms < w->ready_pace_ms)
-		return;
-	w->ready_pace_ms = now_ms + READY_PACE_MS;
-	busy = atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES ||
-	       loop_busy_percent(w->loop) > READY_BUSY_PERCENT;
-
-	w->ready_limit = busy ? MAX(w->ready_limit / 2, (unsigned)READY_RUNNING_MIN)
-	                      : MIN(w->ready_limit + 1, (unsigned)READY_RUNNING_MAX);
+	return atomic_load(&w->g->handshakes) >= READY_STORM_HANDSHAKES;
 }
 
 static void ready_fiber(void *arg)
@@ -41,33 +30,61 @@ static void ready_fiber(void *arg)
 	tunnel_unref(t);
 	w->ready_running--;
 	gw_move(GW_READY_RUNNING, -1);
-	ready_pace(w);
 	ready_next(w);
 }
 
-static void ready_next(struct worker *w)
+/* Starts the first in line that is still there. */
+static void ready_start(struct worker *w)
 {
-	while (w->ready_head != NULL &&
-	       w->ready_running < MAX(w->ready_limit, (unsigned)READY_RUNNING_MIN)) {
+	bool started = false;
+
+	while (w->ready_head != NULL && !started) {
 		struct tunnel *t = w->ready_head;
 
 		w->ready_head = t->ready_next;
 		if (w->ready_head == NULL)
 			w->ready_tail = &w->ready_head;
 		gw_move(GW_READY_WAITING, -1);
-		if (!tunnel_alive(t)) {
+		if (tunnel_alive(t)) {
+			started = fiber_spawn("ready", ready_fiber, t,
+			                      loop_now_ms(w->loop) + READY_TIMEOUT_MS) != NULL;
+			if (!started)
+				gw_count(GW_READY_SKIPPED); /* facts are read on demand, then */
+		}
+		if (!started)
 			tunnel_unref(t);
-			continue;
-		}
-		if (fiber_spawn("ready", ready_fiber, t, loop_now_ms(w->loop) + READY_TIMEOUT_MS) ==
-		    NULL) {
-			gw_count(GW_READY_SKIPPED);
-			tunnel_unref(t); /* facts are read on demand, then */
-		} else {
-			gw_move(GW_READY_RUNNING, 1);
-			w->ready_running++;
-		}
 	}
+	if (started) {
+		gw_move(GW_READY_RUNNING, 1);
+		w->ready_running++;
+	}
+}
+
+static void ready_next(struct worker *w)
+{
+	unsigned most = storm(w) ? 0 : MAX(w->ready_limit, (unsigned)READY_RUNNING_MIN);
+
+	while (w->ready_head != NULL && w->ready_running < most)
+		ready_start(w);
+	if (w->ready_head != NULL && !timer_armed(&w->ready_pace))
+		timer_set(w->loop, &w->ready_pace, loop_now_ms(w->loop) + READY_PACE_MS);
+}
+
+/* In the time that loop_busy_percent looks back: one more than before, or half as many. */
+void ready_pace(struct timer *timer)
+{
+	struct worker *w = container_of(timer, struct worker, ready_pace);
+
+	if (storm(w)) {
+		w->ready_limit = 0;
+		if (w->ready_running == 0)
+			ready_start(w);
+	} else if (loop_busy_percent(w->loop) > READY_BUSY_PERCENT) {
+		w->ready_limit /= 2;
+	} else {
+		w->ready_limit = MIN(w->ready_limit + 1, (unsigned)READY_RUNNING_MAX);
+	}
+	ready_next(w);
 }
 
 void ready_enqueue(struct tunnel *t)

@@ -287,5 +287,25 @@ class Metrics(harness.TestCase):
             self.assertEqual(caught.exception.code, status)
 
 
+class Storm(harness.TestCase):
+    """Connections that are being set up are what a storm is made of; those that never say a word do as well."""
+
+    CONNECTING, DEVICES = 40, 200
+
+    def test_facts_are_read_after_it(self):
+        place = self.place().start()
+        place.group()
+        connecting = [socket.create_connection(harness.split_address(place.cira), 20) for _ in range(self.CONNECTING)]
+        harness.wait_for("connections that are set up", lambda: place.metric("causeway_cira_handshakes") >= self.CONNECTING)
+        place.fleet(self.DEVICES)
+        harness.wait_for("ready tunnels", lambda: place.metric("causeway_tunnels_ready_total") >= self.DEVICES)
+        self.assertGreater(place.metric("causeway_ready_waiting"), 0)
+        self.assertLessEqual(place.metric("causeway_ready_running"), place.metric("causeway_workers"))
+        for one in connecting:
+            one.close()
+        harness.wait_for("facts of all", lambda: place.metric("causeway_ready_waiting") + place.metric("causeway_ready_running") == 0)
+        self.assertEqual(place.metric("causeway_ready_skipped_total"), 0)
+
+
 if __name__ == "__main__":
     harness.main()
