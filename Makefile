@@ -81,7 +81,7 @@ $(B)/obj/%.o: %.c | need-wolfssl $(PROTO_H)
 # fiber_stack.c switches stacks without their shadows and must not promise otherwise
 $(B)/obj/core/fiber_stack.o: CF_PROTECTION := $(CF_PROTECTION:%=%=branch)
 # another wolfSSL (its headers are system headers, which -MMD leaves out): these and the programs are made again
-$(call objs,$(wildcard core/tls*.c core/crypto*.c core/x509*.c core/pem.c bench/handshake.c) tests/unit/tls_rsa_test.c): $(wildcard $(WOLFSSL)/lib/libwolfssl.a)
+$(call objs,$(wildcard core/tls*.c core/crypto*.c core/x509*.c core/pem.c bench/handshake.c) tests/unit/tls_rsa_test.c tests/unit/support/wolf_heap.c): $(wildcard $(WOLFSSL)/lib/libwolfssl.a)
 $(B)/obj/gen/%.o: $(B)/gen/%.c | need-wolfssl $(PROTO_H)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -167,7 +167,7 @@ tsan: deps ## unit tests of threaded parts, then tunnels that churn under API cl
 tsan-run: all tests
 	$(Q)tools/run-tests.sh $(filter $(foreach t,$(TSAN_TESTS),%/$(t)_test),$(TESTS))
 	$(Q)B=$(B) tests/e2e/churn.sh
-TSAN_TESTS = loop timer fiber conn conn_tls handshake tls tls_rsa store store_fiber store_open log metric bucket registry attempts relay
+TSAN_TESTS = loop timer fiber conn conn_tls handshake half_open tls tls_rsa store store_fiber store_open log metric bucket registry attempts relay
 FUZZ_SECONDS ?= 60
 fuzz: ## run each libFuzzer target for FUZZ_SECONDS (60); needs clang (installed if missing)
 	$(Q)tools/deps.sh build check fuzz

@@ -127,6 +127,21 @@ static bool set_alpn(struct tls *t)
 	                       WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
 }
 
+/*
+ * begin: makes wolfSSL's session, which is nearly all of what a session costs. On failure tls_free gives back what there is.
+ */
+static bool begin(struct tls *t, const char *server_name)
+{
+	t->hello = calloc(1, sizeof(*t->hello));
+	t->ssl = wolfSSL_new(t->ctx->wolf);
+	if (t->hello == NULL || t->ssl == NULL || !set_name(t, server_name) || !set_alpn(t))
+		return false;
+	wolfSSL_SetIOReadCtx(t->ssl, t);
+	wolfSSL_SetIOWriteCtx(t->ssl, t);
+	wolfSSL_SetCertCbCtx(t->ssl, t);
+	return true;
+}
+
 struct tls *tls_new(struct tls_ctx *ctx, const char *server_name, tls_output_fn *output, void *arg)
 {
 	struct tls *t = calloc(1, sizeof(*t));
@@ -136,15 +151,10 @@ struct tls *tls_new(struct tls_ctx *ctx, const char *server_name, tls_output_fn 
 	t->ctx = tls_ctx_ref(ctx);
 	t->output = output;
 	t->arg = arg;
-	t->hello = calloc(1, sizeof(*t->hello));
-	t->ssl = wolfSSL_new(ctx->wolf);
-	if (t->hello == NULL || t->ssl == NULL || !set_name(t, server_name) || !set_alpn(t)) {
+	if (!ctx->server && !begin(t, server_name)) {
 		tls_free(t);
 		return NULL;
 	}
-	wolfSSL_SetIOReadCtx(t->ssl, t);
-	wolfSSL_SetIOWriteCtx(t->ssl, t);
-	wolfSSL_SetCertCbCtx(t->ssl, t);
 	return t;
 }
 
@@ -200,8 +210,6 @@ void tls_input(struct tls *t, struct span ciphertext)
 {
 	ASSERT(t->in.len == 0);
 	t->in = ciphertext;
-	if (t->hello != NULL)
-		tls_hello_feed(t->hello, t->ctx->server, ciphertext);
 }
 
 size_t tls_input_left(const struct tls *t)
@@ -273,6 +281,12 @@ int tls_handshake(struct tls *t)
 
 	if (r != 0 || t->established)
 		return r;
+	if (t->ssl == NULL && !begin(t, NULL)) {
+		t->failed = true; /* tls_error: out of memory */
+		return -ERR_TLS;
+	}
+	/* Between two calls the input was used up, so that no octet is looked at twice. */
+	tls_hello_feed(t->hello, t->ctx->server, t->in);
 	r = t->ctx->server ? accept_step(t) : wolfSSL_connect(t->ssl);
 	if (r != WOLFSSL_SUCCESS)
 		return outcome(t, r);
@@ -381,7 +395,8 @@ int tls_alert(const struct tls *t)
 {
 	WOLFSSL_ALERT_HISTORY h;
 
-	if (!t->failed || wolfSSL_get_alert_history(t->ssl, &h) != WOLFSSL_SUCCESS)
+	if (!t->failed || t->ssl == NULL ||
+	    wolfSSL_get_alert_history(t->ssl, &h) != WOLFSSL_SUCCESS)
 		return 0;
 	if (h.last_rx.code > 0)
 		return h.last_rx.code;

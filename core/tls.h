@@ -57,6 +57,7 @@ typedef int tls_output_fn(void *arg, struct span ciphertext);
 /*
  * tls_new: a session; server or client as the ctx says. server_name: SNI and name check for clients (a DNS name, or an IP
  * address, which is checked but not sent), NULL none. NULL: no memory, or a name longer than 255 octets.
+ * Until its first tls_handshake a server's session is a hundred octets: what TLS needs is made there, by the thread that takes the step.
  */
 struct tls *tls_new(struct tls_ctx *ctx, const char *server_name, tls_output_fn *output, void *arg);
 void tls_free(struct tls *t);
@@ -76,7 +77,7 @@ size_t tls_records(struct span s);
 /*
  * tls_handshake: drives it one step. 0 established, -ERR_AGAIN more input needed, -ERR_TLS failed (tls_error tells), -ERR_CLOSED.
  * When it returns 0, tls_input_left may not be 0: the rest is application data for tls_read. In TLS 1.3 a client is established
- * before the server has judged its certificate; it hears of a refusal from tls_read.
+ * before the server has judged its certificate; it hears of a refusal from tls_read. Lack of memory is -ERR_TLS, too.
  */
 int tls_handshake(struct tls *t) MUST_CHECK;
 bool tls_established(const struct tls *t);

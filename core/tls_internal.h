@@ -54,12 +54,12 @@ struct tls_ctx {
 };
 
 struct tls {
-	WOLFSSL *ssl;
+	WOLFSSL *ssl; /* NULL before a server's first step */
 	struct tls_ctx *ctx;
 	tls_output_fn *output;
 	void *arg;
 	struct span in;          /* borrowed ciphertext, not yet taken */
-	struct tls_hello *hello; /* NULL once established */
+	struct tls_hello *hello; /* NULL before a server's first step and once established */
 	struct tls_peer *peer;   /* NULL if the peer sent no certificate */
 	char *server_name;       /* clients; NULL once established */
 	char *error;             /* NULL if the session has not failed */
