@@ -211,6 +211,22 @@ static void make_counters(struct handshakes *h)
 	};
 }
 
+/*
+ * Loops take the lock, too, at a higher priority: a handshake thread that lost its processor inside would hold them up until nobody
+ * else wants it. So it runs at the priority of who waits.
+ */
+static void lock_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	/* A system without it leaves an ordinary mutex. */
+	(void)pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+	if (pthread_mutex_init(lock, &attr) != 0)
+		pthread_mutex_init(lock, NULL);
+	pthread_mutexattr_destroy(&attr);
+}
+
 static void make_metrics(struct handshakes *h)
 {
 	h->metrics = (struct metric_group){
@@ -230,7 +246,7 @@ struct handshakes *handshakes_new(unsigned threads, struct buf *why)
 	if (threads == 0)
 		threads = cores > 0 ? (unsigned)cores : 1;
 	threads = MIN(threads, (unsigned)HANDSHAKE_THREADS_MAX);
-	pthread_mutex_init(&h->lock, NULL);
+	lock_init(&h->lock);
 	(void)sem_init(&h->work, 0, 0);
 	list_init(&h->answered);
 	list_init(&h->ring);
