@@ -17,7 +17,7 @@
 #define SCALE 1
 #endif
 #define BULK_SIZE (16ULL * 1024 * 1024 / SCALE)
-#define CROWD     (200 / SCALE)
+#define CROWD     200 /* also here: of few, all begin while the loop once loses its processor */
 
 static struct tls_ctx *server_ctx(int version)
 {
