@@ -35,6 +35,7 @@ void slot_table_free(struct slot_table *t)
 	t->chunks = NULL;
 	t->chunks_len = 0;
 	t->count = 0;
+	t->used = 0;
 	t->free_head = 0;
 }
 
@@ -49,43 +50,51 @@ static uint64_t handle_of(const struct slot_table *t, uint32_t index)
 	return (uint64_t)head_at(t, index)->generation << 32 | (uint64_t)t->owner << 24 | index;
 }
 
-/* Adds a chunk and threads its slots on the free list, lowest index first. */
+/* Adds a chunk. Its pages are touched as its slots are used, not all at once. */
 static bool add_chunk(struct slot_table *t)
 {
-	uint32_t first = t->chunks_len * SLOT_CHUNK_ITEMS;
 	uint8_t **chunks;
 
-	if (first >= SLOT_MAX_ITEMS)
+	if (t->used >= SLOT_MAX_ITEMS)
 		return false;
 	chunks = realloc(t->chunks, (t->chunks_len + 1) * sizeof(*chunks));
 	if (chunks == NULL)
 		return false;
 	t->chunks = chunks;
-	chunks[t->chunks_len] = calloc(SLOT_CHUNK_ITEMS, t->stride);
+	chunks[t->chunks_len] = malloc(SLOT_CHUNK_ITEMS * t->stride);
 	if (chunks[t->chunks_len] == NULL)
 		return false;
 	t->chunks_len++;
-	for (uint32_t i = first + SLOT_CHUNK_ITEMS; i-- > first;) {
-		struct slot_head *h = head_at(t, i);
-
-		h->generation = 1;
-		h->next = t->free_head;
-		t->free_head = i + 1;
-	}
 	return true;
+}
+
+/* One that was used before if there is any, else the next one. NULL: no memory. */
+static struct slot_head *take(struct slot_table *t, uint32_t *index)
+{
+	struct slot_head *h;
+
+	if (t->free_head != 0) {
+		*index = t->free_head - 1;
+		h = head_at(t, *index);
+		t->free_head = h->next;
+		return h;
+	}
+	if (t->used == t->chunks_len * SLOT_CHUNK_ITEMS && !add_chunk(t))
+		return NULL;
+	*index = t->used++;
+	h = head_at(t, *index);
+	h->generation = 1;
+	return h;
 }
 
 void *slot_alloc(struct slot_table *t, uint64_t *handle)
 {
-	struct slot_head *h;
-	uint32_t index;
+	uint32_t index = 0;
+	struct slot_head *h = t->count < t->max ? take(t, &index) : NULL;
 
 	*handle = SLOT_NONE;
-	if (t->count >= t->max || (t->free_head == 0 && !add_chunk(t)))
+	if (h == NULL)
 		return NULL;
-	index = t->free_head - 1;
-	h = head_at(t, index);
-	t->free_head = h->next;
 	h->next = SLOT_IN_USE;
 	t->count++;
 	memset(h + 1, 0, t->stride - sizeof(*h));
@@ -99,7 +108,7 @@ static struct slot_head *lookup(const struct slot_table *t, uint64_t handle)
 	uint32_t index = (uint32_t)handle & (SLOT_MAX_ITEMS - 1);
 	struct slot_head *h;
 
-	if (index / SLOT_CHUNK_ITEMS >= t->chunks_len || slot_owner(handle) != t->owner)
+	if (index >= t->used || slot_owner(handle) != t->owner)
 		return NULL;
 	h = head_at(t, index);
 	return h->next == SLOT_IN_USE && h->generation == (uint32_t)(handle >> 32) ? h : NULL;
@@ -127,7 +136,7 @@ int slot_free(struct slot_table *t, uint64_t handle)
 
 void *slot_next(const struct slot_table *t, uint32_t *pos, uint64_t *handle)
 {
-	while (*pos < t->chunks_len * SLOT_CHUNK_ITEMS) {
+	while (*pos < t->used) {
 		uint32_t index = (*pos)++;
 		struct slot_head *h = head_at(t, index);
 

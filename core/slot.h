@@ -17,6 +17,7 @@ struct slot_table {
 	uint8_t **chunks;
 	uint32_t chunks_len;
 	uint32_t count;     /* items in use */
+	uint32_t used;      /* slots that were ever in use: the first ones */
 	uint32_t max;       /* most items in use */
 	uint32_t free_head; /* index + 1 of the first free slot, 0 none */
 	size_t stride;

@@ -29,6 +29,7 @@ static void test_stale_and_foreign_handles_find_nothing(void **state)
 	assert_true(a != b);
 	assert_null(slot_get(&t, a));
 	assert_null(slot_get(&t, b | 0xffffff));
+	assert_null(slot_get(&t, b + 1)); /* there is a place for it, but nobody ever had it */
 	slot_table_free(&t);
 	slot_table_free(&other);
 }
