@@ -124,7 +124,7 @@ uint64_t conn_bytes_out(const struct conn *c);
 struct listener;
 struct listener_opts {
 	struct addr addr;       /* port 0: the kernel picks */
-	unsigned backlog;       /* 0: 4096, bounded by somaxconn */
+	unsigned backlog;       /* 0: as many as net.core.somaxconn allows */
 	unsigned accepts_armed; /* 0: 16 */
 	int rcvbuf,
 		sndbuf; /* what accepted sockets begin with: conn_buffers changes it; 0: the system's */

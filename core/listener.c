@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define BACKLOG       4096
+#define BACKLOG       65535 /* the kernel grants as much of it as net.core.somaxconn says */
 #define ACCEPTS_ARMED 16
 #define ACCEPTS_MAX   256
 #define BACK_OFF_MS   100 /* out of descriptors or memory: trying at once would spin */

@@ -15,7 +15,7 @@ struct settings;
 /* One held tunnel: process memory rounded up from docs/adr/0010, kernel memory a rough figure for its socket. */
 #define LIMITS_TUNNEL_SIZE 6144
 #define LIMITS_KERNEL_SIZE 10240
-#define LIMITS_BACKLOG     4096    /* what listeners ask for: core/conn.h */
+#define LIMITS_BACKLOG     4096    /* Linux's own default of somaxconn since 5.4 */
 #define LIMITS_BUFFER      4194304 /* what a relay's socket may be given: gateway/room.c */
 
 /* What the system says; UINT64_MAX: no limit, or it does not say. */
