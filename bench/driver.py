@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, HERE)
 
-from lib import context, figures, machine  # noqa: E402
+from lib import context, figures, machine, network  # noqa: E402
 
 
 def load(name):
@@ -56,10 +56,11 @@ def run_one(name, module, args, about):
     """Runs a scenario; its result as a JSON object."""
     workdir = tempfile.mkdtemp(prefix=f"causeway-bench-{name}-")
     ctx = context.Context(name, args.build, workdir, args.quick, args.out)
-    begin, error, made = time.monotonic(), None, []
+    begin, error, made, net = time.monotonic(), None, [], {}
     print(f"== {name}: {title(module)}", file=sys.stderr, flush=True)
     try:
-        made = module.run(ctx)
+        with network.own(not getattr(module, "MACHINE_NETWORK", False)) as net:
+            made = module.run(ctx)
         ctx.apply_limits(made)
     except Exception as problem:  # pylint: disable=broad-except
         error = f"{type(problem).__name__}: {problem}"
@@ -69,7 +70,7 @@ def run_one(name, module, args, about):
             print(f"  kept: {workdir}", file=sys.stderr)
         else:
             shutil.rmtree(workdir, ignore_errors=True)
-    result = {**about, "scenario": name, "title": title(module), "quick": args.quick, "seconds": round(time.monotonic() - begin, 1),
+    result = {**about, "scenario": name, "title": title(module), "quick": args.quick, "network": net, "seconds": round(time.monotonic() - begin, 1),
               "figures": [f.as_json() for f in made], **({"extra": ctx.extra} if ctx.extra else {}), **({"error": error} if error else {})}
     write(os.path.join(args.out, name + ".json"), result)
     return result

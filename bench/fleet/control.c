@@ -180,13 +180,16 @@ static void run_line(char *line, struct buf *out)
 		return;
 	if (strcmp(verb, "stats") == 0) {
 		put_stats(out);
+	} else if (strcmp(verb, "go") == 0) {
+		buf_put_str(out, fleet_go(control.fleet) ? "ok\n" : "error they dial already\n");
 	} else if (strcmp(verb, "quit") == 0) {
 		fleet_request_stop();
 		buf_put_str(out, "ok\n");
 	} else if (strcmp(verb, "help") == 0) {
-		buf_put_str(out, "ok stats | quit | power GUID [VALUE] | drop GUID [polite] | cert "
-		                 "GUID [new] | "
-		                 "silent GUID [off] | state GUID\n");
+		buf_put_str(out,
+		            "ok stats | go | quit | power GUID [VALUE] | drop GUID [polite] | cert "
+		            "GUID [new] | "
+		            "silent GUID [off] | state GUID\n");
 	} else if (!verb_known(verb) || guid == NULL) {
 		buf_put_str(out, "error unknown command, or no GUID; try help\n");
 	} else {

@@ -110,6 +110,7 @@ struct fleet {
 	uint32_t speed_pct;
 	uint32_t backoff_max_s;
 	bool json, print, list_guids, quiet;
+	bool hold; /* nothing dials before fleet_go */
 	const char *control;
 	struct fleet_profile profiles[FLEET_PROFILES_MAX];
 	size_t profiles_len;
@@ -120,6 +121,7 @@ struct fleet {
 	double cpu_s; /* of this process, at the end */
 	size_t memory_kib;
 	atomic_uint_fast64_t ready_now;
+	atomic_bool gone;
 	pthread_mutex_t certs_lock;
 	struct fleet_cert certs[FLEET_CERTS_MAX];
 	struct x509_pair *root;
@@ -213,6 +215,8 @@ void fleet_certs_free(struct fleet *f);
 
 /* run.c: makes devices and workers, waits, reports; the exit status. */
 int fleet_run(struct fleet *f);
+/* fleet_go: the devices begin to dial; any thread, once the workers run. False: they have already. */
+bool fleet_go(struct fleet *f);
 void fleet_request_stop(void);
 
 /* report.c */

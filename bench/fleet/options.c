@@ -154,6 +154,8 @@ static int opt_flag(struct parse *p)
 		f->json = true;
 	else if (strcmp(p->name, "print") == 0)
 		f->print = true;
+	else if (strcmp(p->name, "hold") == 0)
+		f->hold = true;
 	else
 		f->list_guids = true;
 	return 0;
@@ -272,6 +274,8 @@ static const struct option_row {
          "make a profile of your own, for a --profile after it"},
 	{"control", opt_text, "PATH",
          "take commands from a unix socket, or - for standard input (send help)"},
+	{"hold", opt_flag, NULL,
+         "make all devices, but dial only after the command go (needs --control)"},
 	{"json", opt_flag, NULL, "final report as JSON on standard output"},
 	{"print", opt_flag, NULL, "print each device: number, GUID, name, profile"},
 	{"list-guids", opt_flag, NULL,
@@ -293,7 +297,8 @@ static void print_help(void)
 		printf("  --%s %-*s %s\n", options[i].name, (int)(22 - strlen(options[i].name)),
 		       options[i].argument != NULL ? options[i].argument : "", options[i].help);
 	fleet_profile_help();
-	printf("\nCommands on --control: stats, quit, state GUID, power GUID [VALUE], drop GUID "
+	printf("\nCommands on --control: stats, go, quit, state GUID, power GUID [VALUE], drop "
+	       "GUID "
 	       "[polite], cert GUID [new],\n"
 	       "silent GUID [off]. Each is answered by one line that starts with ok or error.\n");
 }

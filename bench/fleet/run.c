@@ -133,11 +133,19 @@ static int make_workers(struct fleet *f)
 		w->loop = loop_new(&(struct loop_opts){.index = i});
 		if (w->loop == NULL)
 			return -ERR_NOMEM;
-		(void)loop_post(w->loop, &w->start);
 	}
 	for (size_t i = 0; i < f->count; i++)
 		f->devices[i].worker = &f->workers[i % f->threads];
 	return 0;
+}
+
+bool fleet_go(struct fleet *f)
+{
+	if (atomic_exchange(&f->gone, true))
+		return false;
+	for (unsigned i = 0; i < f->threads; i++)
+		(void)loop_post(f->workers[i].loop, &f->workers[i].start);
+	return true;
 }
 
 static int start_workers(struct fleet *f)
@@ -269,6 +277,8 @@ int fleet_run(struct fleet *f)
 		err = make_workers(f);
 		if (err == 0)
 			err = fleet_control_start(f);
+		if (err == 0 && !f->hold)
+			(void)fleet_go(f);
 		if (err == 0)
 			err = start_workers(f);
 		if (err == 0) {

@@ -8,10 +8,13 @@ from lib.processes import Broken, Process
 
 
 class Samples:
-    """Calls that were due in a span of time: latencies in ms (failed ones in full, too) and how many failed by status."""
+    """Calls that were due in a span of time: latencies in ms (failed ones in full, too) and how many failed by status.
 
-    def __init__(self, lines):
-        self.ms = [us / 1000 for _, us, _ in lines]
+    ms: of calls that no pause of the machine touched (lib/pauses.py); all_ms: of all."""
+
+    def __init__(self, lines, pauses=()):
+        self.all_ms = [us / 1000 for _, us, _ in lines]
+        self.ms = [us / 1000 for due, us, _ in lines if not any(a < due + us / 1e6 and due < b for a, b in pauses)]
         self.failed = {}
         for _, _, status in lines:
             if status != 200:
@@ -27,8 +30,9 @@ class Samples:
     def __str__(self):
         if not self.ms:
             return "no calls"
+        paused = f", {len(self.all_ms) - len(self.ms)} more met a pause of the machine" if len(self.all_ms) > len(self.ms) else ""
         return (f"{self.count} calls, p50 {self.percentile(50):.1f} ms, p99 {self.percentile(99):.1f} ms, "
-                f"max {max(self.ms):.1f} ms, {sum(self.failed.values())} failed")
+                f"max {max(self.ms):.1f} ms, {sum(self.failed.values())} failed{paused}")
 
 
 class Calls(Process):
@@ -64,9 +68,9 @@ class Calls(Process):
                 found.append((int(words[0]) / 1000, int(words[1]), int(words[2])))
         return found
 
-    def between(self, begin, end):
+    def between(self, begin, end, pauses=()):
         """Samples of calls that were due from begin to end (time.monotonic())."""
-        return Samples([c for c in self.lines() if begin <= c[0] < end])
+        return Samples([c for c in self.lines() if begin <= c[0] < end], pauses)
 
     def __enter__(self):
         return self

@@ -3,6 +3,8 @@
 import subprocess
 import threading
 
+from lib import shares
+
 RENEGOTIATORS = 10
 WAIT_S, PAUSE_S = 10, 0.5
 
@@ -18,8 +20,8 @@ class Renegotiator(threading.Thread):
 
     def run(self):
         while not self.ended.wait(PAUSE_S):
-            child = subprocess.Popen(["openssl", "s_client", "-connect", self.address, "-tls1_2", "-servername", "localhost"],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            child = subprocess.Popen(shares.command(shares.MANY, ["openssl", "s_client", "-connect", self.address, "-tls1_2", "-servername", "localhost"]),
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
             try:
                 child.stdin.write(b"R\n")  # s_client's word for a renegotiation
                 child.stdin.flush()
@@ -37,7 +39,7 @@ class Hostile:
 
     def __init__(self, ctx, gateway, count):
         each = count // 4
-        self.fleet = ctx.fleet(gateway, count, seed=666, net=66, extra=(
+        self.fleet = ctx.fleet(gateway, count, seed=666, net=66, nice=shares.MANY, extra=(
             "--backoff-max", "4", "--profile", f"half-open:{each}", "--profile", f"drip:{each}", "--profile", f"garbage:{each}", "--profile", "intruder"))
         self.threads = [Renegotiator(gateway.cira) for _ in range(RENEGOTIATORS)]
 

@@ -1,23 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A long path between two network namespaces (build/bench/path): real TCP over a real delay, without `tc netem`. Needs root."""
 import contextlib
-import ctypes
 import json
 import os
 import subprocess
 
-CLONE_NEWNET = 0x40000000
+from lib import network
 
 
 class NoPath(Exception):
     """It cannot be made here; the text says why."""
-
-
-def enter(fd):
-    """This thread, and every process that it starts from now on, is in that network namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, CLONE_NEWNET) != 0:
-        raise NoPath(f"setns: {os.strerror(ctypes.get_errno())}")
 
 
 class Path:
@@ -31,15 +23,15 @@ class Path:
             raise NoPath(self.child.communicate()[1].strip())
         sides = json.loads(line)
         self.address = sides["near"]["address"]
-        self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self.near_ns, self.far_ns = (os.open(sides[side]["namespace"], os.O_RDONLY) for side in ("near", "far"))
 
     def __enter__(self):
-        enter(self.near_ns)
+        network.enter(self.near_ns)
         return self
 
     def __exit__(self, *_):
-        enter(self.home)
+        network.enter(self.home)
         for fd in (self.home, self.near_ns, self.far_ns):
             os.close(fd)
         with contextlib.suppress(BrokenPipeError):
@@ -51,8 +43,8 @@ class Path:
     @contextlib.contextmanager
     def far(self):
         """Processes that are started in here are at the far end."""
-        enter(self.far_ns)
+        network.enter(self.far_ns)
         try:
             yield
         finally:
-            enter(self.near_ns)
+            network.enter(self.near_ns)

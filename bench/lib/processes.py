@@ -236,6 +236,11 @@ class Fleet(Process):
         with open(self.out_path, "wb") as out:
             super().__init__([*command, *map(str, extra)], base + ".log", stdout=out, nice=nice)
 
+    def go(self):
+        """The devices of a fleet with --hold dial from now on."""
+        wait_for("the simulated devices", lambda: os.path.exists(self.control) or not self.alive(), START_S, 0.02)
+        self.order("go")
+
     def order(self, line):
         """One command on the control socket."""
         with socket.socket(socket.AF_UNIX) as s:

@@ -24,6 +24,11 @@ def of_session(pid, nice):
         pass
 
 
+def command(nice, words):
+    """The same for a command that threads start, which must run nothing of Python's between fork and exec."""
+    return ["sh", "-c", f'echo {nice} 2>/dev/null >/proc/self/autogroup; exec nice -n {nice} "$@"', "sh", *words]
+
+
 def of_new_process(nice):
     """For the child, in a session of its own, before it becomes the program: its threads inherit the value."""
     if nice:

@@ -17,6 +17,7 @@ from lib import machine, meshcentral, processes
 
 QUICK = False
 DEFAULT = False
+MACHINE_NETWORK = True  # npm fetches MeshCentral
 DEADLINE_S = 240  # no further round begins after it
 HOLD_S = 60
 QUIET_S = 5

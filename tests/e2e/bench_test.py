@@ -16,7 +16,7 @@ import harness
 sys.path.insert(0, os.path.join(harness.ROOT, "bench"))
 
 import driver  # noqa: E402
-from lib import context, figures, meshcentral, processes, svg  # noqa: E402
+from lib import calls, context, figures, meshcentral, network, pauses, processes, svg  # noqa: E402
 
 
 class Arithmetic(unittest.TestCase):
@@ -75,6 +75,24 @@ class Arithmetic(unittest.TestCase):
         text = "\n".join(figures.table([made]))
         for word in ("f", "0.5", "ratio <= 1", "holds", "100%"):
             self.assertIn(word, text)
+
+
+class Pauses(unittest.TestCase):
+    """A pause of the machine is no call's fault."""
+
+    def test_a_call_that_met_one_is_not_judged(self):
+        lines = [(1.000, 1000, 200), (1.005, 90000, 200), (2.000, 3000, 503), (2.100, 1000, 200)]
+        seen = calls.Samples(lines, [(1.01, 1.09), (2.101, 2.2)])
+        self.assertEqual(seen.ms, [1.0, 3.0, 1.0])
+        self.assertEqual(seen.all_ms, [1.0, 90.0, 3.0, 1.0])
+        self.assertEqual(seen.failed, {503: 1})
+        self.assertIn("1 more met a pause", str(seen))
+        self.assertEqual(calls.Samples(lines).ms, calls.Samples(lines).all_ms)
+
+    def test_pauses_of_two_processors_count_once(self):
+        spans = [(1.0, 1.1), (1.05, 1.2), (3.0, 3.1), (0.0, 0.5)]
+        self.assertAlmostEqual(pauses.seconds(spans, 0.4, 3.05), 0.1 + 0.2 + 0.05)
+        self.assertEqual(pauses.seconds(spans, 5, 6), 0)
 
 
 class Plots(unittest.TestCase):
@@ -137,6 +155,29 @@ class Driver(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("broke: a", out)
         self.assertEqual([("error" in s) for s in latest["scenarios"]], [True, False])
+
+    def test_a_scenario_has_a_network_of_its_own_where_it_may(self):
+        def here():
+            return os.readlink("/proc/thread-self/ns/net")
+        look = """import os, subprocess
+def run(ctx):
+    ctx.extra["here"] = os.readlink("/proc/thread-self/ns/net")
+    ctx.extra["child"] = subprocess.run(["readlink", "/proc/self/ns/net"], capture_output=True, text=True).stdout.strip()
+    return []
+"""
+        home = here()
+        _, latest, _ = self.drive({"own": look, "shared": "MACHINE_NETWORK = True\n" + look})
+        own, shared = latest["scenarios"]
+        self.assertEqual(here(), home)
+        self.assertEqual((shared["network"]["own"], shared["extra"]["here"]), (False, home))
+        self.assertEqual(own["extra"]["child"], own["extra"]["here"])
+        self.assertEqual(own["network"]["own"], own["extra"]["here"] != home)
+        if os.geteuid() == 0 and own["network"]["own"]:
+            wanted, refused = network.recommended(), own["network"]["refused"]
+            for key, value in own["network"]["settings"].items():
+                if key in wanted and key not in refused:
+                    self.assertEqual(value, wanted[key], key)
+            self.assertNotIn("net.core.somaxconn", refused)
 
     def test_which_scenarios_run(self):
         every = {"plain": SCENARIO, "quick": "QUICK = True\n" + SCENARIO, "long": "DEFAULT = False\n" + SCENARIO}

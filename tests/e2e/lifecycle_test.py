@@ -287,6 +287,24 @@ class Metrics(harness.TestCase):
             self.assertEqual(caught.exception.code, status)
 
 
+class Held(harness.TestCase):
+    def test_simulated_devices_wait_for_the_word(self):
+        place = self.place().start()
+        place.group()
+        fleet = place.fleet(5, "--hold")
+        harness.wait_for("the control socket", lambda: os.path.exists(fleet.control))
+        self.assertIn("connects 0 ", self.order(fleet, "stats"))
+        self.assertEqual(place.devices(), [])
+        self.order(fleet, "go")
+        place.wait_connected(5)
+        with self.assertRaisesRegex(AssertionError, "already"):
+            self.order(fleet, "go")
+
+    @staticmethod
+    def order(fleet, line):
+        return harness.Place.order(fleet, line) + " "
+
+
 class Storm(harness.TestCase):
     """Connections that are being set up are what a storm is made of; those that never say a word do as well."""
 
