@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWER_USUAL 2048
+
 /* A request under way; on the heap, for fibers have small stacks. */
 struct raw {
 	char uri[WSMAN_URI_MAX];
@@ -80,8 +82,10 @@ static int raw_run(struct tunnel *t, struct raw *r, struct buf *out, struct amt_
 
 	if (err != 0)
 		return err;
-	if (m.body != NULL && out != NULL)
+	if (m.body != NULL && out != NULL) {
+		(void)buf_reserve(out, ANSWER_USUAL); /* else it grows, and moves, four times */
 		xml_write_node(out, m.body);
+	}
 	wsman_free(&m);
 	return out != NULL ? out->err : 0;
 }
