@@ -134,6 +134,7 @@ static void trim(struct timer *t)
 
 	pool_trim(&s->pool);
 	pool_trim(&s->held);
+	io_trim(loop_current()->io);
 	timer_set(loop_current(), t, loop_now_ms(loop_current()) + CONN_POOL_TRIM_MS);
 }
 

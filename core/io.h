@@ -14,8 +14,9 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
-#define IO_BUFFERS \
-	256 /* receive buffers of a ring, a power of two; they come back within the iteration */
+/* Receive buffers of a ring, powers of two: the most, and what an idle one has. They come back within the iteration. */
+#define IO_BUFFERS     256
+#define IO_BUFFERS_MIN 32
 #define IO_BUFFER_SIZE 4096
 #define IO_IOV_MAX     16
 #define IO_BATCH       256 /* completions copied out before they are dispatched */
@@ -38,6 +39,8 @@ struct io_counters {
 	_Atomic uint64_t no_buffers;      /* receives that ended for want of a buffer */
 	_Atomic uint64_t doorbells;       /* wake-ups by other threads */
 	_Atomic uint64_t submit_failures; /* operations that could not be submitted at once */
+	_Atomic uint64_t
+		buffers; /* present value: receive buffers that are in use or with the kernel */
 };
 
 static inline void counter_add(_Atomic uint64_t *c, uint64_t n)
@@ -63,7 +66,7 @@ void io_bell_ring(struct io_bell *target, struct io *mine);
 
 struct io_opts {
 	bool force_min;   /* only what kernel 6.1 has */
-	unsigned buffers; /* 0: IO_BUFFERS; a power of two */
+	unsigned buffers; /* the most receive buffers; 0: IO_BUFFERS; a power of two */
 	bool own_fds; /* the ring's descriptor is in the calling thread's table only: others ring by the eventfd */
 	struct io_bell *bell;
 	struct io_counters *counters;
@@ -83,12 +86,14 @@ unsigned io_dispatch(struct io *io, unsigned budget);
 bool io_pending(const struct io *io);
 /* io_inflight: operations whose end was not reported yet. */
 unsigned io_inflight(const struct io *io);
+/* io_trim: every few seconds, not inside done: receive buffers that were not needed since the last time give their memory back. */
+void io_trim(struct io *io);
 /* io_multishot: io_recv may be given IO_RECV_MULTI. */
 bool io_multishot(const struct io *io);
 
 /* io_accept: one connection. peer receives the address and must stay until done; res is the new descriptor (close-on-exec). */
 void io_accept(struct io *io, struct io_op *op, int fd, struct addr *peer);
-/* io_recv: into a buffer of the ring. -ENOBUFS: none is free now. With multi it goes on until it says otherwise. */
+/* io_recv: into a buffer of the ring. -ENOBUFS: none is free now; there are more the next time, up to the limit. With multi it goes on until it says otherwise. */
 void io_recv(struct io *io, struct io_op *op, int fd, bool multi);
 /* io_buffer: the octets of a completion with IO_BUFFER; valid inside done only. */
 struct span io_buffer(struct io *io, int res, uint32_t flags);

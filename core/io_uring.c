@@ -2,11 +2,12 @@
 /*
  * io_uring.c: io.h on io_uring. One ring, one ring of receive buffers and one doorbell a loop; used by its thread only.
  * user_data is the address of the io_op (aligned, so the low bits are free for tags). Completions are copied out of
- * the queue before they are dispatched, so that a handler may submit and even overflow the queue. A receive buffer goes
- * back to the kernel as soon as done returns.
+ * the queue before they are dispatched, so that a handler may submit and even overflow the queue. A receive buffer is
+ * returned (uring_bufs.h) as soon as done returns.
  */
 #include "core/io.h"
 #include "core/err.h"
+#include "core/uring_bufs.h"
 #include "core/uring_caps.h"
 #include "core/uring_compat.h"
 
@@ -14,12 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#define BUFFER_GROUP 0
-#define TAG_NONE     0ULL /* results nobody waits for: cancellations */
-#define TAG_WAKE     2ULL /* arrives from another ring */
+#define TAG_NONE 0ULL /* results nobody waits for: cancellations */
+#define TAG_WAKE 2ULL /* arrives from another ring */
 #define TAG_BELL_FAILED \
 	1ULL /* ored to a struct io_bell pointer: our wake-up of another ring failed */
 #define FLAG_BID_SHIFT 16
@@ -44,11 +43,10 @@ struct io {
 	uint64_t bell_value;
 	bool bell_armed, closing;
 	struct io_op *failed, **failed_tail;
-	struct io_uring_buf_ring *buf_ring;
-	uint8_t *buf_data;
-	unsigned bufs;
-	struct msg_slot *
-		msgs; /* one for every entry of the submission queue: in use until the entry is submitted */
+	struct uring_bufs bufs;
+	/* As many as the submission queue has entries, each in use until its entry is submitted; in turn from the first, so that few are touched. */
+	struct msg_slot *msgs;
+	unsigned next_msg;
 };
 
 /* ---- doorbell ---------------------------------------------------------------------------------------------------- */
@@ -173,10 +171,18 @@ void io_recv(struct io *io, struct io_op *op, int fd, bool multi)
 		return;
 	io_uring_prep_recv(sqe, fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = BUFFER_GROUP;
+	sqe->buf_group = URING_BUFS_GROUP;
 	if (multi && io->caps.multishot)
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	op_bind(sqe, op);
+}
+
+/* For the entry that was just taken. */
+static struct msg_slot *msg_slot(struct io *io)
+{
+	if (io_uring_sq_ready(&io->ring) == 1)
+		io->next_msg = 0;
+	return &io->msgs[io->next_msg++ % URING_SQ_ENTRIES];
 }
 
 void io_sendmsg(struct io *io, struct io_op *op, int fd, const struct iovec *iov, unsigned n)
@@ -187,7 +193,7 @@ void io_sendmsg(struct io *io, struct io_op *op, int fd, const struct iovec *iov
 	ASSERT(n > 0 && n <= IO_IOV_MAX);
 	if (sqe == NULL)
 		return;
-	slot = &io->msgs[sqe - io->ring.sq.sqes];
+	slot = msg_slot(io);
 	memcpy(slot->iov, iov, n * sizeof(*iov));
 	slot->msg = (struct msghdr){.msg_iov = slot->iov, .msg_iovlen = n};
 	/* No MSG_WAITALL: a short count shows the stall watch that the peer still reads. */
@@ -232,16 +238,9 @@ struct span io_buffer(struct io *io, int res, uint32_t flags)
 {
 	size_t bid = flags >> FLAG_BID_SHIFT;
 
-	ASSERT((flags & IO_BUFFER) != 0 && bid < io->bufs && res >= 0 && res <= IO_BUFFER_SIZE);
-	return span_of(io->buf_data + bid * IO_BUFFER_SIZE, (size_t)res);
-}
-
-static void buffer_return(struct io *io, unsigned bid)
-{
-	io_uring_buf_ring_add(io->buf_ring, io->buf_data + (size_t)bid * IO_BUFFER_SIZE,
-	                      IO_BUFFER_SIZE, (unsigned short)bid, io_uring_buf_ring_mask(io->bufs),
-	                      0);
-	io_uring_buf_ring_advance(io->buf_ring, 1);
+	ASSERT((flags & IO_BUFFER) != 0 && bid < io->bufs.limit && res >= 0 &&
+	       res <= IO_BUFFER_SIZE);
+	return span_of(uring_bufs_at(&io->bufs, bid), (size_t)res);
 }
 
 struct completion_copy {
@@ -272,29 +271,37 @@ static void dispatch_one(struct io *io, const struct completion_copy *c)
 		io->inflight--;
 	if ((c->flags & IORING_CQE_F_BUFFER) != 0)
 		flags |= IO_BUFFER | (c->flags >> IORING_CQE_BUFFER_SHIFT) << FLAG_BID_SHIFT;
-	if (c->res == -ENOBUFS)
-		counter_add(&io->n->no_buffers, 1);
 	op->done(op, c->res, flags);
 	if ((flags & IO_BUFFER) != 0)
-		buffer_return(io, flags >> FLAG_BID_SHIFT);
+		uring_bufs_return(&io->bufs, flags >> FLAG_BID_SHIFT);
+}
+
+static void count_buffers(struct io *io)
+{
+	atomic_store_explicit(&io->n->buffers, io->bufs.given, memory_order_relaxed);
 }
 
 static unsigned dispatch_batch(struct io *io, unsigned most)
 {
 	struct completion_copy copy[IO_BATCH];
 	struct io_uring_cqe *cqe;
-	unsigned head, n = 0;
+	unsigned head, n = 0, used = 0, starved = 0;
 
 	io_uring_for_each_cqe(&io->ring, head, cqe)
 	{
 		if (n == MIN(most, (unsigned)IO_BATCH))
 			break;
 		copy[n++] = (struct completion_copy){cqe->user_data, cqe->res, cqe->flags};
+		used += (cqe->flags & IORING_CQE_F_BUFFER) != 0 ? 1 : 0;
+		starved += cqe->res == -ENOBUFS ? 1 : 0;
 	}
 	io_uring_cq_advance(&io->ring, n);
+	counter_add(&io->n->no_buffers, starved);
+	uring_bufs_used(&io->bufs, used, starved);
 	for (unsigned i = 0; i < n; i++)
 		dispatch_one(io, &copy[i]);
 	counter_add(&io->n->completions, n);
+	count_buffers(io);
 	return n;
 }
 
@@ -363,6 +370,11 @@ unsigned io_inflight(const struct io *io)
 	return io->inflight - (io->bell_armed ? 1 : 0);
 }
 
+void io_trim(struct io *io)
+{
+	uring_bufs_trim(&io->bufs, io_pending(io));
+}
+
 bool io_multishot(const struct io *io)
 {
 	return io->caps.multishot;
@@ -370,39 +382,9 @@ bool io_multishot(const struct io *io)
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
 
-static size_t buf_ring_size(const struct io *io)
-{
-	return io->bufs * sizeof(struct io_uring_buf);
-}
-
-static void *map_anonymous(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static int buffers_open(struct io *io)
-{
-	struct io_uring_buf_reg reg = {.ring_entries = io->bufs, .bgid = BUFFER_GROUP};
-
-	io->buf_ring = map_anonymous(buf_ring_size(io));
-	io->buf_data = map_anonymous((size_t)io->bufs * IO_BUFFER_SIZE);
-	if (io->buf_ring == NULL || io->buf_data == NULL)
-		return -ENOMEM;
-	reg.ring_addr = (uint64_t)(uintptr_t)io->buf_ring;
-	io_uring_buf_ring_init(io->buf_ring);
-	for (unsigned i = 0; i < io->bufs; i++)
-		buffer_return(io, i);
-	return io_uring_register_buf_ring(&io->ring, &reg, 0);
-}
-
 static void io_release(struct io *io)
 {
-	if (io->buf_ring != NULL)
-		munmap(io->buf_ring, buf_ring_size(io));
-	if (io->buf_data != NULL)
-		munmap(io->buf_data, (size_t)io->bufs * IO_BUFFER_SIZE);
+	uring_bufs_close(&io->bufs);
 	free(io->msgs);
 	free(io);
 }
@@ -419,13 +401,12 @@ int io_open(const struct io_opts *opts, struct io **out)
 	io->bell = opts->bell;
 	io->bell_op.done = bell_done;
 	io->failed_tail = &io->failed;
-	io->bufs = opts->buffers != 0 ? opts->buffers : IO_BUFFERS;
-	ASSERT((io->bufs & (io->bufs - 1)) == 0 && io->bufs <= 32768);
 	io->msgs = calloc(URING_SQ_ENTRIES, sizeof(*io->msgs));
 	rc = io->msgs != NULL ? uring_ring_init(&io->ring) : -ENOMEM;
 	if (rc == 0) {
 		ASSERT(*io->ring.sq.kring_entries <= URING_SQ_ENTRIES);
-		rc = buffers_open(io);
+		rc = uring_bufs_open(&io->bufs, &io->ring,
+		                     opts->buffers != 0 ? opts->buffers : IO_BUFFERS);
 		if (rc != 0)
 			io_uring_queue_exit(&io->ring);
 	}
@@ -435,6 +416,7 @@ int io_open(const struct io_opts *opts, struct io **out)
 	}
 	if (io->caps.msg_ring && !opts->own_fds)
 		atomic_store(&io->bell->ring_fd, io->ring.ring_fd);
+	count_buffers(io);
 	*out = io;
 	return 0;
 }

@@ -376,6 +376,7 @@ void loop_stats_read(const struct loop *l, struct loop_stats *out)
 		.real_time = counter_read(&l->n.real_time),
 		.bytes_in = counter_read(&l->n.bytes_in),
 		.bytes_out = counter_read(&l->n.bytes_out),
+		.recv_buffers = counter_read(&l->io_counters.buffers),
 		.send_memory_size = counter_read(&l->n.send_memory_size),
 		.send_memory_refused = counter_read(&l->n.send_memory_refused),
 	};

@@ -17,7 +17,7 @@ struct loop_opts {
 	bool force_min; /* use only what kernel 6.1 has (also with CAUSEWAY_URING=min in the environment) */
 	unsigned pin_cpu; /* CPU + 1 to pin the thread to, 0 none */
 	unsigned
-		recv_buffers; /* receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
+		recv_buffers; /* the most receive buffers of the ring (a power of two), 0: IO_BUFFERS; tests make it small */
 	/* Where servers' TLS handshakes run; must outlive loop_run. NULL: on the loop itself. */
 	struct handshakes *handshakes;
 	/* The thread takes a table of descriptors of its own (fd_table.h). All loops that post to one another alike, and all are made before one runs. */
@@ -107,7 +107,7 @@ struct loop_stats {
 		handshakes_resumed, bytes_in, bytes_out;
 	uint64_t send_memory_refused; /* blocks that send queues did not get */
 	/* present values; own_fds: descriptors in the loop's own table, 0 if it has none */
-	uint64_t own_fds;
+	uint64_t own_fds, recv_buffers;
 	uint64_t fibers_live, conns_live, handshakes_queued, send_memory_size, real_time;
 };
 /* loop_stats_read: any thread; values are each right but not from one instant. */

@@ -6,6 +6,7 @@
 #include "core/fd_table.h"
 #include "core/fiber.h"
 #include "core/file.h"
+#include "core/io.h"
 #include "core/log.h"
 #include "core/metric.h"
 
@@ -89,7 +90,7 @@ static struct metric_group store_group = {
 
 struct loop_figures {
 	struct loop_stats sum;
-	uint64_t workers, fibers_limit, send_memory_limit;
+	uint64_t workers, fibers_limit, send_memory_limit, buffers_limit;
 };
 
 #define LOOP(m) .offset = offsetof(struct loop_figures, sum.m)
@@ -109,6 +110,12 @@ static const struct metric_field loop_fields[] = {
          LOOP(completions)},
 	{"causeway_io_uring_overflows_total", "Iterations that found a completion queue overflown.",
          NULL, true, LOOP(cq_overflows)},
+	{"causeway_io_uring_buffers",
+         "Receive buffers of 4 KiB that rings have; few while idle, more at once when they are "
+         "used.",
+         NULL, false, LOOP(recv_buffers)},
+	{"causeway_io_uring_buffers_limit", "Receive buffers that rings may have.", NULL, false,
+         .offset = offsetof(struct loop_figures, buffers_limit)},
 	{"causeway_io_uring_no_buffers_total", "Receives that found no buffer and had to wait.",
          NULL, true, LOOP(no_buffers)},
 	{"causeway_io_uring_submit_failures_total",
@@ -165,6 +172,7 @@ static void read_loops(void *arg, void *stats)
 	}
 	f->workers = the_loops_len;
 	f->fibers_limit = the_loops_len * FIBERS_PER_LOOP_MAX;
+	f->buffers_limit = the_loops_len * IO_BUFFERS;
 	f->send_memory_limit = the_loops_len * (CONN_SEND_MEMORY_MAX + CONN_HELD_MEMORY_MAX);
 }
 
