@@ -108,7 +108,9 @@ static void shrink_class(struct pool *p, unsigned c, uint32_t keep)
 void pool_trim(struct pool *p)
 {
 	for (unsigned c = 0; c < POOL_CLASSES; c++) {
-		shrink_class(p, c, MAX(p->n.peak[c] / POOL_FREE_SHARE, (uint32_t)POOL_FREE_MIN));
+		uint32_t min = (uint32_t)MIN(POOL_FREE_MIN, POOL_FREE_SIZE / class_sizes[c]);
+
+		shrink_class(p, c, MAX(p->n.peak[c] / POOL_FREE_SHARE, min));
 		p->n.peak[c] = p->n.used[c];
 	}
 }

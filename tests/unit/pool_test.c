@@ -51,8 +51,15 @@ static void test_trim_follows_the_peak(void **state)
 	pool_trim(&p);
 	assert_int_equal(p.n.kept[2], N / POOL_FREE_SHARE);
 	pool_trim(&p);
-	assert_int_equal(p.n.kept[2], POOL_FREE_MIN);
-	assert_int_equal(p.n.held_size, POOL_FREE_MIN * 4096);
+	assert_int_equal(p.n.kept[2], POOL_FREE_SIZE / 4096);
+	assert_int_equal(p.n.held_size, POOL_FREE_SIZE);
+	for (unsigned i = 0; i < N; i++)
+		blocks[i] = pool_alloc(&p, 256, NULL);
+	for (unsigned i = 0; i < N; i++)
+		pool_release(&p, blocks[i], 256);
+	pool_trim(&p);
+	pool_trim(&p);
+	assert_int_equal(p.n.kept[0], POOL_FREE_MIN);
 	pool_fini(&p);
 }
 
