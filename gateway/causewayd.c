@@ -275,7 +275,7 @@ static void serve(struct daemon *d, const sigset_t *signals)
 {
 	const struct timespec second = {.tv_sec = 1};
 	uint64_t renewed = clock_mono_ms();
-	struct trim trim = {.calm = 0};
+	struct trim trim = {.moved = 0};
 
 	for (;;) {
 		int sig = sigtimedwait(signals, NULL, &second);
@@ -287,7 +287,7 @@ static void serve(struct daemon *d, const sigset_t *signals)
 			reload_by_signal(d);
 		}
 		log_tick();
-		trim_tick(&trim, gateway_tunnels(d->gateway));
+		trim_tick(&trim, gateway_tunnels(d->gateway), gateway_channels());
 	}
 }
 

@@ -48,6 +48,8 @@ int gateway_reload(struct gateway *g, const struct settings *settings, struct bu
 /* gateway_drain: stops accepting, sends DISCONNECT to every tunnel and closes. Returns at once; gateway_tunnels() falls to 0. */
 void gateway_drain(struct gateway *g);
 size_t gateway_tunnels(const struct gateway *g);
+/* gateway_channels: open to devices, or being opened; of all gateways in the process. Any thread. */
+size_t gateway_channels(void);
 /* gateway_free: after the loops ended. */
 void gateway_free(struct gateway *g);
 

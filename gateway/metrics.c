@@ -145,6 +145,12 @@ void gw_move(enum gw_gauge what, int delta)
 	metric_move(gauge_handles[what], delta);
 }
 
+size_t gateway_channels(void)
+{
+	(void)pthread_once(&once, make_handles);
+	return (size_t)MAX(metric_value(gauge_handles[GW_CHANNELS]), (int64_t)0);
+}
+
 void gw_stage(enum gw_stage what, uint32_t ms)
 {
 	(void)pthread_once(&once, make_handles);

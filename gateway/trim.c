@@ -18,21 +18,30 @@ void trim_arenas(void)
 	(void)mallopt(M_ARENA_MAX, (int)(2 * MAX(MIN(cores, CORES_MAX), 1) + OTHER_ARENAS));
 }
 
-bool trim_due(struct trim *t, size_t tunnels)
+/* Counts another second without much movement, or from the beginning; returns how much it moved. */
+static size_t watch(struct trim_watch *w, size_t now)
 {
-	size_t step = tunnels > t->last ? tunnels - t->last : t->last - tunnels;
+	size_t step = now > w->last ? now - w->last : w->last - now;
 
-	t->last = tunnels;
-	t->moved += step;
-	t->calm = step > TRIM_CHANGE_MIN / 100 ? 0 : t->calm + 1;
-	if (t->moved < TRIM_CHANGE_MIN || t->calm < TRIM_CALM_S)
+	w->last = now;
+	w->calm = step > TRIM_CHANGE_MIN / 100 ? 0 : w->calm + 1;
+	return step;
+}
+
+bool trim_due(struct trim *t, size_t tunnels, size_t channels)
+{
+	t->moved += watch(&t->tunnels, tunnels);
+	(void)watch(&t->channels, channels);
+	if (t->moved < TRIM_CHANGE_MIN || t->tunnels.calm < TRIM_CALM_S)
 		return false;
-	*t = (struct trim){.last = tunnels};
+	if (t->channels.calm < TRIM_CALM_S && t->tunnels.calm < TRIM_PATIENCE_S)
+		return false;
+	*t = (struct trim){.tunnels.last = tunnels, .channels.last = channels};
 	return true;
 }
 
-void trim_tick(struct trim *t, size_t tunnels)
+void trim_tick(struct trim *t, size_t tunnels, size_t channels)
 {
-	if (trim_due(t, tunnels))
+	if (trim_due(t, tunnels, channels))
 		(void)malloc_trim(0);
 }

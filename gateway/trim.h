@@ -11,17 +11,26 @@
  */
 void trim_arenas(void);
 
-/* When the number of tunnels has moved by TRIM_CHANGE_MIN since memory was last given back, and is calm. All zero at start. */
+/*
+ * When the number of tunnels has moved by TRIM_CHANGE_MIN since memory was last given back, and is calm. So should be the number of channels:
+ * new devices are asked for facts, and what that took is free when their channels close, seconds later. Where calls always open and
+ * close channels, that is not waited for longer than TRIM_PATIENCE_S. All zero at start.
+ */
 #define TRIM_CHANGE_MIN 500
 #define TRIM_CALM_S     5
+#define TRIM_PATIENCE_S 60
+
+struct trim_watch {
+	size_t last;   /* how many a second ago */
+	unsigned calm; /* seconds without much movement */
+};
 
 struct trim {
-	size_t last;   /* tunnels a second ago */
-	unsigned calm; /* seconds without much movement */
+	struct trim_watch tunnels, channels;
 	size_t moved; /* tunnels that came and went since then, as far as a look every second shows */
 };
 
-/* trim_due: once a second with the number of tunnels; true: now is the time. Pure. */
-bool trim_due(struct trim *t, size_t tunnels);
+/* trim_due: once a second with the numbers of tunnels and channels; true: now is the time. Pure. */
+bool trim_due(struct trim *t, size_t tunnels, size_t channels);
 /* trim_tick: the same, and does it. */
-void trim_tick(struct trim *t, size_t tunnels);
+void trim_tick(struct trim *t, size_t tunnels, size_t channels);

@@ -54,7 +54,7 @@ class Climb:
     def tunnels(self):
         return self.gateway.metric("causeway_tunnels")
 
-    def to(self, count, settle=10):
+    def to(self, count, settle=20):
         """Adds devices until count are held and memory no longer changes; octets for each tunnel as a dict."""
         began, cpu = time.monotonic(), self.cpu_seconds()
         while self.held < count:
