@@ -7,10 +7,12 @@ machine as it is."""
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import re
 import socket
 import struct
+import sys
 
 from lib import machine
 
@@ -54,16 +56,30 @@ def set_up():
     return refused
 
 
+@functools.lru_cache(maxsize=None)
+def say_once(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def unshared():
+    """Whether this thread could have a namespace of its own, and now does."""
+    try:
+        call("unshare", CLONE_NEWNET)
+    except OSError as why:
+        say_once(f"scenarios run in the network of the machine, with its settings ({why})")
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def own(wanted=True):
     """A namespace for this thread and for what it starts inside. Yields what goes into the JSON: whether it is one's own, what is in force, what was refused."""
     home, refused, mine = os.open("/proc/thread-self/ns/net", os.O_RDONLY), [], False
     try:
         if wanted:
-            with contextlib.suppress(OSError):
-                call("unshare", CLONE_NEWNET)
-                mine = True
-                refused = set_up()
+            mine = unshared()
+        if mine:
+            refused = set_up()
         yield {"own": mine, "settings": {key: machine.read(file_of(key)).strip().replace("\t", " ") for key in SHOWN}, "refused": refused}
     finally:
         if mine:
