@@ -7,6 +7,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "bench/fleet/sim_apf.h"
@@ -110,7 +111,7 @@ struct fleet {
 	uint32_t speed_pct;
 	uint32_t backoff_max_s;
 	bool json, print, list_guids, quiet;
-	bool hold; /* nothing dials before fleet_go */
+	bool hold; /* everything is made, and nothing dials before fleet_go */
 	const char *control;
 	struct fleet_profile profiles[FLEET_PROFILES_MAX];
 	size_t profiles_len;
@@ -122,6 +123,7 @@ struct fleet {
 	size_t memory_kib;
 	atomic_uint_fast64_t ready_now;
 	atomic_bool gone;
+	sem_t prepared; /* a worker has what it needs */
 	pthread_mutex_t certs_lock;
 	struct fleet_cert certs[FLEET_CERTS_MAX];
 	struct x509_pair *root;
@@ -213,9 +215,13 @@ int fleet_cert_renew(struct fleet_device *d) MUST_CHECK;
 void fleet_cert_sha256(struct fleet_device *d, uint8_t out[32]);
 void fleet_certs_free(struct fleet *f);
 
+/* memory.c: for a fleet that holds. keep: before there are threads; prepare: on the thread of a worker with so many devices. */
+void fleet_memory_keep(const struct fleet *f);
+void fleet_memory_prepare(size_t devices);
+
 /* run.c: makes devices and workers, waits, reports; the exit status. */
 int fleet_run(struct fleet *f);
-/* fleet_go: the devices begin to dial; any thread, once the workers run. False: they have already. */
+/* fleet_go: the devices begin to dial; any thread, once the workers are made. False: they have already. */
 bool fleet_go(struct fleet *f);
 void fleet_request_stop(void);
 

@@ -275,7 +275,7 @@ static const struct option_row {
 	{"control", opt_text, "PATH",
          "take commands from a unix socket, or - for standard input (send help)"},
 	{"hold", opt_flag, NULL,
-         "make all devices, but dial only after the command go (needs --control)"},
+         "make all devices with their memory, and dial after the command go (needs --control)"},
 	{"json", opt_flag, NULL, "final report as JSON on standard output"},
 	{"print", opt_flag, NULL, "print each device: number, GUID, name, profile"},
 	{"list-guids", opt_flag, NULL,
@@ -349,6 +349,10 @@ static int check(const struct fleet *f)
 	}
 	if (f->servers_len == 0 && !f->print && !f->list_guids) {
 		fprintf(stderr, "causeway-fleet: --connect is missing; --help explains\n");
+		return -ERR_INVALID;
+	}
+	if (f->hold && f->control == NULL) {
+		fprintf(stderr, "causeway-fleet: --hold needs --control, where go can be said\n");
 		return -ERR_INVALID;
 	}
 	if (f->servers_len > 0 && (f->user[0] == '\0' || f->password[0] == '\0')) {

@@ -61,7 +61,11 @@ static void worker_finish(struct task *t)
 static void *worker_main(void *arg)
 {
 	struct fleet_worker *w = arg;
+	struct fleet *f = w->fleet;
 
+	if (f->hold)
+		fleet_memory_prepare(f->count / f->threads + 1);
+	sem_post(&f->prepared);
 	w->result = loop_run(w->loop);
 	return NULL;
 }
@@ -148,11 +152,17 @@ bool fleet_go(struct fleet *f)
 	return true;
 }
 
+/* Returns when all have what they need. */
 static int start_workers(struct fleet *f)
 {
+	sem_init(&f->prepared, 0, 0);
 	for (unsigned i = 0; i < f->threads; i++) {
 		if (pthread_create(&f->workers[i].thread, NULL, worker_main, &f->workers[i]) != 0)
 			return -ERR_INTERNAL;
+	}
+	for (unsigned i = 0; i < f->threads; i++) {
+		while (sem_wait(&f->prepared) != 0)
+			; /* a signal */
 	}
 	return 0;
 }
@@ -251,6 +261,26 @@ static int check_kernel(const struct fleet *f)
 	return err;
 }
 
+/* Commands are taken when everything is there: who can say go finds devices that only dial. */
+static int run_workers(struct fleet *f, const sigset_t *signals, int *status)
+{
+	int err = make_workers(f);
+
+	if (err == 0)
+		err = start_workers(f);
+	if (err != 0)
+		return err;
+	err = fleet_control_start(f);
+	if (err == 0) {
+		if (!f->hold)
+			(void)fleet_go(f);
+		wait_for_end(f, signals);
+		fleet_control_stop();
+	}
+	*status = finish_workers(f);
+	return err;
+}
+
 int fleet_run(struct fleet *f)
 {
 	sigset_t signals;
@@ -262,6 +292,8 @@ int fleet_run(struct fleet *f)
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	pthread_mutex_init(&f->certs_lock, NULL);
+	if (f->hold)
+		fleet_memory_keep(f);
 	err = check_kernel(f);
 	if (err == 0)
 		err = tls_global_init();
@@ -271,22 +303,10 @@ int fleet_run(struct fleet *f)
 		err = make_devices(f);
 	if (err == 0 && (f->print || f->list_guids))
 		print_devices(f);
-	if (err == 0 && f->servers_len == 0) {
+	if (err == 0 && f->servers_len == 0)
 		status = 0;
-	} else if (err == 0) {
-		err = make_workers(f);
-		if (err == 0)
-			err = fleet_control_start(f);
-		if (err == 0 && !f->hold)
-			(void)fleet_go(f);
-		if (err == 0)
-			err = start_workers(f);
-		if (err == 0) {
-			wait_for_end(f, &signals);
-			fleet_control_stop();
-			status = finish_workers(f);
-		}
-	}
+	else if (err == 0)
+		err = run_workers(f, &signals, &status);
 	if (err != 0)
 		fprintf(stderr, "causeway-fleet: cannot start: %s\n", err_text(err));
 	free_all(f);

@@ -35,13 +35,22 @@ class Renegotiator(threading.Thread):
 
 
 class Hostile:
-    """count clients; renegotiators are beside them. end() stops all and says what they got."""
+    """count clients, made but quiet before go(); renegotiators are beside them. end() stops all and says what they got."""
 
     def __init__(self, ctx, gateway, count):
         each = count // 4
         self.fleet = ctx.fleet(gateway, count, seed=666, net=66, nice=shares.MANY, extra=(
-            "--backoff-max", "4", "--profile", f"half-open:{each}", "--profile", f"drip:{each}", "--profile", f"garbage:{each}", "--profile", "intruder"))
-        self.threads = [Renegotiator(gateway.cira) for _ in range(RENEGOTIATORS)]
+            "--hold", "--backoff-max", "4", "--profile", f"half-open:{each}", "--profile", f"drip:{each}", "--profile", f"garbage:{each}", "--profile", "intruder"))
+        self.address, self.threads = gateway.cira, []
+        try:
+            self.fleet.made()
+        except BaseException:
+            self.fleet.end()
+            raise
+
+    def go(self):
+        self.fleet.go()
+        self.threads = [Renegotiator(self.address) for _ in range(RENEGOTIATORS)]
 
     def end(self):
         for t in self.threads:

@@ -236,9 +236,18 @@ class Fleet(Process):
         with open(self.out_path, "wb") as out:
             super().__init__([*command, *map(str, extra)], base + ".log", stdout=out, nice=nice)
 
+    def made(self):
+        """Until the devices of a fleet with --hold are there, with their memory, and wait for go()."""
+        def answers():
+            if not self.alive():
+                raise Broken(f"the simulated devices ended:\n{self.log()}")
+            with contextlib.suppress(OSError):
+                return self.stats()
+            return None
+        wait_for("the simulated devices", answers, START_S, 0.02)
+
     def go(self):
-        """The devices of a fleet with --hold dial from now on."""
-        wait_for("the simulated devices", lambda: os.path.exists(self.control) or not self.alive(), START_S, 0.02)
+        """They dial from now on."""
         self.order("go")
 
     def order(self, line):

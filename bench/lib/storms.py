@@ -48,7 +48,7 @@ class Load:
 
 
 class Storm:
-    """One storm. hostile: a function of (ctx, gateway) that gives a context manager with clients that mean no good, or None."""
+    """One storm. hostile: a function of (ctx, gateway) that gives clients that mean no good (hostile.Hostile), or None."""
 
     def __init__(self, ctx, devices, hostile=None, quiet_s=QUIET_S):
         self.devices = devices
@@ -76,13 +76,17 @@ class Storm:
         bad = hostile(ctx, gateway) if hostile else None
         try:
             with ctx.fleet(gateway, self.devices, seed=2, threads=2, extra=("--hold", "--backoff-max", "4"), nice=shares.MANY) as fleet:
+                fleet.made()
                 load = Load(fleet, *others, *([bad.fleet] if bad else []))
                 cpu, refused, handshakes = gateway.cpu_seconds(), gateway.metric_sum(REFUSED), gateway.metric(DONE)
                 own = fleet.cpu_seconds()
-                fleet.go()
                 began = calls.now()
-                self.seconds = fleet.wait_ready(timeout=300, every=0.05)
+                if bad:
+                    bad.go()
+                fleet.go()
+                fleet.wait_ready(timeout=300, every=0.05)
                 ended = calls.now()
+                self.seconds = ended - began
                 self.gateway_cpu, self.devices_cpu, self.load_cpu = gateway.cpu_seconds() - cpu, fleet.cpu_seconds() - own, load.seconds()
                 self.refused, self.handshakes = gateway.metric_sum(REFUSED) - refused, gateway.metric(DONE) - handshakes
                 time.sleep(AFTER_S)
