@@ -21,7 +21,7 @@
 #define STACK_SIZE ((size_t)FIBER_STACK_SIZE)
 #endif
 #define STACKS_KEPT_MIN \
-	8 /* free stacks that a trimmed pool keeps, resident as far as they were used */
+	2 /* free stacks that a trimmed pool keeps, resident as far as they were used */
 
 /* Free stacks, as many as were in use at once; stack_pool_trim gives back what a while did without. */
 struct stack_pool {

@@ -13,7 +13,7 @@
 #define POOL_FREE_SHARE \
 	4 /* free blocks of a class may hold 1/4 of its peak since the last trim; fewer blocks and octets than these stay anyway */
 #define POOL_FREE_MIN  16
-#define POOL_FREE_SIZE 16384
+#define POOL_FREE_SIZE 4096
 
 struct pool_counters {
 	uint64_t allocs;   /* blocks handed out, ever */
