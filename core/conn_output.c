@@ -107,18 +107,32 @@ void conn_stall_check(struct conn *c)
 		timer_set(c->loop, &c->timer, due_ms);
 }
 
-/* encrypt: moves plaintext to the queue of ciphertext. False: the session failed and the connection is closing. */
+/*
+ * encrypt: moves plaintext to the queue of ciphertext. Small blocks are gathered, for a record costs both ends more than a move; large ones
+ * are not moved. False: the session failed and the connection is closing.
+ */
 static bool encrypt(struct conn *c)
 {
-	while (c->plain.len > 0 && c->out.len < CONN_CIPHER_MAX) {
-		struct span s = sendq_first(&c->plain);
-		int rc = tls_write(c->tls, s);
+	uint8_t *scratch = c->loop->conns->scratch;
+	struct pool *pool = &c->loop->conns->pool;
 
+	while (c->plain.len > 0 && c->out.len < CONN_CIPHER_MAX) {
+		size_t n = MIN(c->plain.len, (size_t)CONN_SCRATCH_SIZE);
+		struct span s = sendq_first(&c->plain);
+		bool gathered = s.len < MIN(n, (size_t)CONN_SCRATCH_SIZE / 4);
+		int rc;
+
+		if (gathered) {
+			sendq_take(&c->plain, pool, scratch, n);
+			s = span_of(scratch, n);
+		}
+		rc = tls_write(c->tls, s);
 		if (rc != 0) {
 			conn_fail(c, rc, 0);
 			return false;
 		}
-		sendq_consume(&c->plain, &c->loop->conns->pool, s.len);
+		if (!gathered)
+			sendq_consume(&c->plain, pool, s.len);
 	}
 	return true;
 }

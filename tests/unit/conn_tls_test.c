@@ -202,6 +202,32 @@ static void test_echo_tls13(void **state)
 	echo_over_tls(0x0304, true, "TLSv1.3");
 }
 
+static unsigned server_pieces;
+
+static void server_data(struct conn *c, struct span s)
+{
+	server_pieces++;
+	rig_data_echo(c, s);
+}
+
+/* TLS hands out a record at a time, so that pieces that the server gets are the records that the client made. */
+static void test_small_writes_share_a_record(void **state)
+{
+	struct rig r = {.ops = {.data = server_data}, .start = one_client};
+
+	(void)state;
+	memset(clients, 0, sizeof(clients));
+	clients[0].size = 5000; /* a dozen writes, in blocks of several sizes */
+	server_pieces = 0;
+	r.opts.tls = server_ctx(0x0303);
+	client_tls = client_ctx();
+	rig_run(&r);
+	tls_ctx_unref(r.opts.tls);
+	tls_ctx_unref(client_tls);
+	assert_int_equal(clients[0].got, 5000);
+	assert_int_equal(server_pieces, 1);
+}
+
 static void crowd_start(struct rig *r)
 {
 	for (unsigned i = 0; i < CROWD; i++) {
@@ -448,6 +474,7 @@ int main(void)
 		LOOPS_THREADS_TEST(test_echo_tls12),
 		LOOPS_TEST(test_echo_tls13),
 		LOOPS_THREADS_TEST(test_echo_tls13),
+		LOOPS_TEST(test_small_writes_share_a_record),
 		LOOPS_TEST(test_many_handshakes_at_once),
 		LOOPS_THREADS_TEST(test_many_handshakes_at_once),
 		LOOPS_TEST(test_handshake_deadline),
