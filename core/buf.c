@@ -115,25 +115,29 @@ void buf_put_u32(struct buf *b, uint32_t v)
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->alloc - b->len;
 	va_list again;
 	int n;
-	char *p;
 
+	if (b->err != 0)
+		return;
+	/* Most often it fits in what is there, and once is enough. */
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room > 0 ? (char *)b->data + b->len : NULL, room, fmt, again);
 	va_end(again);
 	if (n < 0) {
 		b->err = -ERR_INVALID;
 		return;
 	}
-	if (b->err == 0 && (size_t)n > b->cap - b->len) {
+	if ((size_t)n > b->cap - b->len) {
 		b->err = -ERR_TOO_BIG;
 		return;
 	}
-	if (b->err != 0 || ((size_t)n >= b->alloc - b->len && !grow(b, b->len + (size_t)n + 1)))
-		return;
-	p = (char *)b->data + b->len;
-	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+	if ((size_t)n >= room) {
+		if (!grow(b, b->len + (size_t)n + 1))
+			return;
+		(void)vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, ap);
+	}
 	b->len += (size_t)n;
 }
 
