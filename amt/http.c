@@ -16,10 +16,13 @@
 #include <strings.h>
 
 #define REQUEST_HEAD_MAX 4096
-#define READ_CHUNK       4096
-#define AUTH_ROUNDS_MAX  3 /* cold start, stale nonce, final */
-#define REFUSALS_MAX     2
-#define CNONCE_OCTETS    16
+#define HEAD_USUAL \
+	768 /* octets that nearly every head fits in, so that it is not moved while it grows */
+#define ANSWER_USUAL    2048 /* the same of an answer's body */
+#define READ_CHUNK      4096
+#define AUTH_ROUNDS_MAX 3 /* cold start, stale nonce, final */
+#define REFUSALS_MAX    2
+#define CNONCE_OCTETS   16
 
 /* What one round trip yielded. */
 struct round {
@@ -48,6 +51,7 @@ static int put_authorization(struct amt_session *s, const struct amt_exchange *x
 	hex_encode(cnonce, span_of(random, sizeof(random)));
 	use.cnonce = span_str(cnonce);
 	buf_init(&value, REQUEST_HEAD_MAX);
+	(void)buf_reserve(&value, HEAD_USUAL);
 	err = digest_client_authorize(&s->digest, &use, &value);
 	if (err == 0)
 		http1_write_field(head, "Authorization", buf_span(&value));
@@ -55,27 +59,30 @@ static int put_authorization(struct amt_session *s, const struct amt_exchange *x
 	return err;
 }
 
+/* Head and body go in one piece: the device gets one message to take in and to give credit back for. */
 static int send_request(struct amt_session *s, const struct amt_exchange *x,
                         const struct credential *c)
 {
 	char host[32];
-	struct buf head;
+	struct buf b;
 	int err = 0;
 
 	(void)snprintf(host, sizeof(host), "127.0.0.1:%u", transport_port(s->tr));
-	buf_init(&head, REQUEST_HEAD_MAX);
-	http1_write_request(&head, "POST", "/wsman");
-	http1_write_field_str(&head, "Host", host);
-	http1_write_field_str(&head, "Content-Type", "application/soap+xml;charset=utf-8");
-	http1_write_field_uint(&head, "Content-Length", x->body.len);
+	buf_init(&b, REQUEST_HEAD_MAX + x->body.len);
+	(void)buf_reserve(&b, HEAD_USUAL + x->body.len);
+	http1_write_request(&b, "POST", "/wsman");
+	http1_write_field_str(&b, "Host", host);
+	http1_write_field_str(&b, "Content-Type", "application/soap+xml;charset=utf-8");
+	http1_write_field_uint(&b, "Content-Length", x->body.len);
 	if (s->digest.ready)
-		err = put_authorization(s, x, c, &head);
-	http1_write_head_end(&head);
-	err = err != 0 ? err : head.err;
+		err = put_authorization(s, x, c, &b);
+	http1_write_head_end(&b);
+	buf_put_span(&b, x->body);
+	err = err != 0 ? err : b.err;
 	if (err == 0)
-		err = transport_write(s->tr, buf_span(&head));
-	buf_free_secret(&head);
-	return err == 0 ? transport_write(s->tr, x->body) : err;
+		err = transport_write(s->tr, buf_span(&b));
+	buf_free_secret(&b);
+	return err;
 }
 
 /* The 401's challenges go to the digest client before the head is forgotten. */
@@ -125,6 +132,7 @@ static int take(struct amt_session *s, struct amt_exchange *x, struct round *r, 
 static int read_answer(struct amt_session *s, struct amt_exchange *x, struct round *r)
 {
 	uint8_t *chunk = malloc(READ_CHUNK);
+	size_t most = 0;
 	int done = 0;
 
 	if (chunk == NULL)
@@ -140,10 +148,11 @@ static int read_answer(struct amt_session *s, struct amt_exchange *x, struct rou
 			if (!r->any_octet)
 				stages_enter(s->stages, AMT_STAGE_ANSWER);
 			r->any_octet = true;
+			most = MAX(most, (size_t)n);
 			done = take(s, x, r, span_of(chunk, (size_t)n));
 		}
 	}
-	secret_zero(chunk, READ_CHUNK);
+	secret_zero(chunk, most);
 	free(chunk);
 	return done < 0 ? done : 0;
 }
@@ -163,6 +172,7 @@ static int round_trip(struct amt_session *s, struct amt_exchange *x, const struc
 	*r = (struct round){.challenge = 0};
 	http1_init_response(&r->parser, &limits);
 	buf_clear(&x->answer);
+	(void)buf_reserve(&x->answer, ANSWER_USUAL);
 	x->status = 0;
 	stages_enter(s->stages, AMT_STAGE_SEND);
 	err = send_request(s, x, c);

@@ -91,7 +91,10 @@ void http1_write_request(struct buf *b, const char *method, const char *target)
 {
 	if (refuse(b, !scan_is_token(span_str(method)) || !is_target(target)))
 		return;
-	buf_printf(b, "%s %s HTTP/1.1\r\n", method, target);
+	buf_put_str(b, method);
+	buf_put_u8(b, ' ');
+	buf_put_str(b, target);
+	buf_put_str(b, " HTTP/1.1\r\n");
 }
 
 void http1_write_response(struct buf *b, unsigned status)
