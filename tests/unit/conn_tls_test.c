@@ -6,6 +6,7 @@
 #include "tests/unit/support/test.h"
 #include "tests/unit/support/tls_pair.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -371,7 +372,7 @@ static ssize_t preface(void *arg, struct span s, struct addr *peer)
 {
 	char text[] = "10.0.0.0:7";
 
-	++*(unsigned *)arg;
+	atomic_fetch_add((atomic_uint *)arg, 1);
 	if (s.len > 0 && s.ptr[0] != 'P')
 		return -ERR_PROTOCOL;
 	if (s.len < 2)
@@ -396,7 +397,8 @@ static void preface_peer(struct rig *r)
 	int fd = rig_dial(r);
 
 	rig_send(fd, "P", 1);
-	usleep(20000);
+	while (atomic_load((atomic_uint *)r->opts.preface_arg) == 0)
+		usleep(1000); /* the half of it was looked at */
 	rig_send(fd, "5", 1);
 	rig_send_pattern(fd, 0, 100000);
 	close(fd);
@@ -404,7 +406,7 @@ static void preface_peer(struct rig *r)
 
 static void test_preface(void **state)
 {
-	unsigned calls = 0;
+	atomic_uint calls = 0;
 	struct rig r = {.ops = {.ready = preface_ready},
 	                .opts = {.preface = preface, .preface_arg = &calls},
 	                .peer = preface_peer};
@@ -418,7 +420,7 @@ static void test_preface(void **state)
 
 static void test_wrong_preface(void **state)
 {
-	unsigned calls = 0;
+	atomic_uint calls = 0;
 	struct rig r = {.opts = {.preface = preface, .preface_arg = &calls}, .peer = garbage_peer};
 
 	(void)state;
@@ -457,7 +459,7 @@ static void test_endless_preface(void **state)
 
 static void test_preface_deadline(void **state)
 {
-	unsigned calls = 0;
+	atomic_uint calls = 0;
 	struct rig r = {.opts = {.preface = preface, .preface_arg = &calls, .handshake_ms = 100},
 	                .peer = silent_peer};
 
