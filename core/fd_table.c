@@ -4,10 +4,13 @@
 #include "core/err.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,6 +60,21 @@ uint64_t fd_table_len(pid_t thread)
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/fd",
 	               thread != 0 ? thread : gettid());
 	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+void fd_table_reserve(uint64_t n)
+{
+	int any = open("/", O_PATH | O_CLOEXEC), last;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0)
+		n = MIN(n, (uint64_t)r.rlim_cur);
+	/* The highest one makes the table as large as that, and it stays so. */
+	last = any >= 0 && n > 0 && n <= INT_MAX ? fcntl(any, F_DUPFD_CLOEXEC, (int)(n - 1)) : -1;
+	if (last >= 0)
+		close(last);
+	if (any >= 0)
+		close(any);
 }
 
 int fd_pass_init(struct fd_pass *p)

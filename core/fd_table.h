@@ -18,6 +18,13 @@ int fd_table_own(void) MUST_CHECK;
 /* fd_table_len: descriptors in the table of a thread of this process (0: of the caller's); 0 if the kernel does not tell (before 6.2). */
 uint64_t fd_table_len(pid_t thread);
 
+/*
+ * fd_table_reserve: the calling thread's table has room for n descriptors (less if their limit is lower) from now on; 8 octets each, in the kernel.
+ * A table that threads share doubles when it is full, and whoever wants a descriptor meanwhile waits for a grace period of RCU, tens of milliseconds.
+ * Best before there are threads. Failing means only that it grows later.
+ */
+void fd_table_reserve(uint64_t n);
+
 /* A way from threads with any table to one with a table of its own: a pair of local sockets, made before the tables part. */
 struct fd_pass {
 	int in, out;

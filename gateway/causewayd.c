@@ -459,6 +459,7 @@ static int prepare(struct daemon *d)
 		return complain(d, "configuration");
 	log_init((enum log_format)d->settings.log_format, (enum log_level)d->settings.log_level);
 	limits_raise();
+	limits_reserve(&d->settings);
 	trim_arenas();
 	if (uring_probe(&caps, &d->why) != 0)
 		return complain(d, "io_uring");

@@ -125,6 +125,12 @@ bool limits_own_tables(const struct settings *s)
 	return own_tables(&l, s);
 }
 
+void limits_reserve(const struct settings *s)
+{
+	if (!limits_own_tables(s))
+		fd_table_reserve(files_needed(s));
+}
+
 static void check_nofile(const struct limits *l, const struct settings *s, struct limit_finding *f)
 {
 	uint64_t workers = s->workers != 0 ? (uint64_t)s->workers : workers_default();

@@ -30,6 +30,8 @@ struct limits {
 
 /* limits_raise: the soft limit of descriptors to the hard one. Before threads. Harmless if it fails. */
 void limits_raise(void);
+/* limits_reserve: what connections will need of one table of descriptors, where all workers share one. Before threads. */
+void limits_reserve(const struct settings *s);
 /* limits_read: from the kernel; root is put before /proc and /sys ("" in production, a folder in tests). */
 void limits_read(const char *root, struct limits *out);
 

@@ -6,6 +6,9 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -90,6 +93,52 @@ static void test_the_limit_counts_for_each(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_in_range(here, 1, 39);
 	assert_int_equal(held_there, here);
+}
+
+/* FDSize of the calling thread: places in its table. */
+static unsigned long places(void)
+{
+	char line[128];
+	unsigned long n = 0;
+	FILE *f = fopen("/proc/thread-self/status", "re");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, "FDSize:", 7) == 0)
+			n = strtoul(line + 7, NULL, 10);
+	(void)fclose(f);
+	return n;
+}
+
+static unsigned long places_before, places_after, places_at_most;
+static bool left_open;
+
+static void reserve_some(void)
+{
+	places_before = places();
+	fd_table_reserve(places_before + 1);
+	places_after = places();
+	left_open = is_open((int)places_before);
+	fd_table_reserve(UINT64_MAX);
+	places_at_most = places();
+}
+
+static void test_reserve(void **state)
+{
+	struct rlimit before_it, lowered;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before_it), 0);
+	lowered = (struct rlimit){.rlim_cur = MIN((rlim_t)3000, before_it.rlim_max),
+	                          .rlim_max = before_it.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &lowered), 0);
+	in_own_table(reserve_some);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before_it), 0);
+	assert_true(places_before < lowered.rlim_cur);
+	assert_true(places_after > places_before);
+	assert_false(left_open);
+	assert_true(places_at_most >= lowered.rlim_cur);
+	assert_true(places_at_most < 2 * lowered.rlim_cur);
 }
 
 static void test_length(void **state)
@@ -263,6 +312,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_part),
 		cmocka_unit_test(test_the_limit_counts_for_each),
+		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_pass_keeps_the_order),
 		cmocka_unit_test(test_pass_is_bounded_and_recovers),
