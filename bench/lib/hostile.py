@@ -29,9 +29,10 @@ class Renegotiator(threading.Thread):
                 self.failed += b"RENEGOTIATING" not in said
                 self.asked += b"RENEGOTIATING" in said
             except (subprocess.TimeoutExpired, BrokenPipeError):
-                self.granted += 1  # neither refused nor closed
                 child.kill()
-                child.communicate()
+                said, _ = child.communicate()
+                self.granted += b"RENEGOTIATING" in said  # neither refused nor closed
+                self.failed += b"RENEGOTIATING" not in said  # its first handshake was still in line
 
 
 class Hostile:

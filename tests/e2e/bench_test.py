@@ -17,7 +17,7 @@ import harness
 sys.path.insert(0, os.path.join(harness.ROOT, "bench"))
 
 import driver  # noqa: E402
-from lib import calls, context, figures, machine, meshcentral, network, pauses, processes, svg  # noqa: E402
+from lib import calls, context, figures, hostile, machine, meshcentral, network, pauses, processes, svg  # noqa: E402
 
 
 class Arithmetic(unittest.TestCase):
@@ -240,6 +240,18 @@ class Held(unittest.TestCase):
                 at_once = faults(fleet)
         self.assertLess(held, count)
         self.assertGreater(at_once, 2 * held)
+
+
+class Hostile(unittest.TestCase):
+    def test_who_never_got_a_session_has_not_asked_for_another(self):
+        with socket.create_server(("127.0.0.1", 0)) as server, mock.patch.object(hostile, "WAIT_S", 1), mock.patch.object(hostile, "PAUSE_S", 0):
+            one = hostile.Renegotiator(f"127.0.0.1:{server.getsockname()[1]}")
+            server.settimeout(30)
+            silent, _ = server.accept()  # connected, and nothing ever comes
+            one.ended.set()
+            one.join(30)
+            silent.close()
+        self.assertEqual((one.asked, one.granted, one.failed), (0, 0, 1))
 
 
 class Peers(unittest.TestCase):
