@@ -35,6 +35,7 @@ struct handshakes {
 	struct list answered; /* steps */
 	struct list ring;     /* lanes */
 	unsigned queued, idle, running;
+	atomic_bool busy; /* queued or running; written with the lock */
 	bool stop;
 	struct counters n;
 	struct metric_group metrics;
@@ -99,6 +100,11 @@ static void push(struct handshakes *h, struct handshake_step *s)
 	list_push_back(&lane->steps, &s->link);
 }
 
+static void note_busy(struct handshakes *h)
+{
+	atomic_store_explicit(&h->busy, h->queued + h->running > 0, memory_order_relaxed);
+}
+
 static struct handshake_step *pop(struct handshakes *h)
 {
 	struct list *i = list_pop_front(&h->answered);
@@ -129,6 +135,7 @@ bool handshakes_post(struct handshakes *h, struct handshake_step *s)
 	room = h->queued < HANDSHAKE_QUEUE_MAX;
 	if (room)
 		push(h, s);
+	note_busy(h);
 	wake = room && h->idle > 0;
 	h->idle -= wake ? 1 : 0;
 	pthread_mutex_unlock(&h->lock);
@@ -164,6 +171,7 @@ static void *thread_main(void *arg)
 		take_step(h, s);
 		pthread_mutex_lock(&h->lock);
 		h->running--;
+		note_busy(h);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return NULL;
@@ -284,6 +292,11 @@ void handshakes_free(struct handshakes *h)
 	(void)sem_destroy(&h->work);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
+}
+
+bool handshakes_busy(const struct handshakes *h)
+{
+	return atomic_load_explicit(&h->busy, memory_order_relaxed);
 }
 
 unsigned handshakes_threads(const struct handshakes *h)

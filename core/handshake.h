@@ -47,6 +47,9 @@ struct handshakes *handshakes_new(unsigned threads, struct buf *why);
 void handshakes_free(struct handshakes *h);
 unsigned handshakes_threads(const struct handshakes *h);
 
+/* handshakes_busy: a step is under way or in line. Any thread, without a lock. */
+bool handshakes_busy(const struct handshakes *h);
+
 /* handshakes_post: hands a step over; out is initialised here and freed by the owner. False: too many are in line. Any thread. */
 bool handshakes_post(struct handshakes *h, struct handshake_step *s) MUST_CHECK;
 /* handshake_step_run: takes the step in the calling thread, at once; out is initialised by the caller, the task is not posted. */

@@ -10,6 +10,7 @@
 #include "core/loop.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/handshake.h"
 #include "core/loop_int.h"
 #include "core/metric.h"
 #include "core/priority.h"
@@ -23,6 +24,7 @@
 #define COMPLETION_BUDGET 1024
 #define TASK_BUDGET       256
 #define BUSY_WINDOW_US    100000
+#define HURRY_MS          200 /* from the last look that found a storm */
 
 /*
  * Few: when very many are due at once, each is likely to send or to connect, and a kernel that is not preempted does all that an iteration
@@ -236,6 +238,28 @@ static void note_work(struct loop *l, uint64_t began_us)
 	l->work_since_us = now_us;
 }
 
+/*
+ * In a storm of connects the handshake threads keep the processors busy, and a call to a device passes loops six times. Then loops have real-time
+ * priority, so that none of these waits for a handshake thread's slice. Else they do not: who always runs at once does many things one
+ * by one that would have been done together.
+ */
+static void follow_storm(struct loop *l)
+{
+	bool has = counter_read(&l->n.real_time) != 0, wants;
+
+	if (!l->opts.real_time || l->opts.handshakes == NULL)
+		return;
+	if (handshakes_busy(l->opts.handshakes) && priority_is_urgent(l->now_ms))
+		l->hurry_until_ms = l->now_ms + HURRY_MS;
+	wants = l->now_ms < l->hurry_until_ms;
+	if (wants == has)
+		return;
+	if (priority_real_time(wants))
+		atomic_store(&l->n.real_time, wants ? 1 : 0);
+	else
+		l->opts.real_time = false; /* not allowed: not asked again */
+}
+
 static bool iterate(struct loop *l, bool busy)
 {
 	uint64_t began_us;
@@ -248,6 +272,7 @@ static bool iterate(struct loop *l, bool busy)
 	run_tasks(l);
 	counter_add(&l->n.iterations, 1);
 	busy = l->part != NULL && l->part->run(l);
+	follow_storm(l); /* here, where it has just handed its own steps over */
 	note_work(l, began_us);
 	return busy;
 }
@@ -322,7 +347,7 @@ int loop_run(struct loop *l)
 		return rc;
 	atomic_store(&l->thread, l->opts.own_fds ? gettid() : 0);
 	name_thread(l);
-	atomic_store(&l->n.real_time, priority_answers(l->opts.real_time) ? 1 : 0);
+	l->opts.real_time = priority_answers() && l->opts.real_time;
 	current = l;
 	for (;;) {
 		busy = iterate(l, busy);

@@ -22,7 +22,8 @@ struct loop_opts {
 	struct handshakes *handshakes;
 	/* The thread takes a table of descriptors of its own (fd_table.h). All loops that post to one another alike, and all are made before one runs. */
 	bool own_fds;
-	bool real_time; /* the thread asks for real-time priority (priority.h) */
+	/* While handshake threads work and something is urgent (priority.h), the thread asks for real-time priority. */
+	bool real_time;
 };
 
 /*

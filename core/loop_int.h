@@ -60,6 +60,7 @@ struct loop {
 	struct metric *busy;             /* time of an iteration without the wait */
 	uint64_t work_us, work_since_us; /* worked in the present window, and its beginning */
 	unsigned busy_percent;           /* of the last whole window */
+	uint64_t hurry_until_ms;         /* the thread keeps its real-time priority until then */
 };
 
 /* fiber.c */

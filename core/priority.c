@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,33 +21,51 @@ struct slice_attr {
 	uint64_t runtime, deadline, period;
 };
 
+#define FLAG_RESET_ON_FORK 1 /* of sched_attr: who has no capability may not take it back */
+
+static _Atomic uint64_t urgent_until_ms;
+
 static int policy_now(void)
 {
 	return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
 }
 
-/* Short slices make the scheduler (EEVDF, since Linux 6.12) let a thread run soon after it wakes. Older kernels ignore it. */
-static void ask_for_short_slices(void)
+/* Short slices make the scheduler (EEVDF, since Linux 6.12) let a thread run soon after it wakes. Older kernels ignore the wish. */
+static bool set_ordinary(void)
 {
 	const struct slice_attr attr = {.size = sizeof(attr),
 	                                .policy = SCHED_OTHER,
+	                                .flags = FLAG_RESET_ON_FORK,
 	                                .nice = getpriority(PRIO_PROCESS, 0),
 	                                .runtime = SLICE_NS};
 
-	(void)syscall(SYS_sched_setattr, 0, &attr, 0);
+	return syscall(SYS_sched_setattr, 0, &attr, 0) == 0;
 }
 
-bool priority_answers(bool real_time)
+bool priority_answers(void)
+{
+	if (policy_now() != SCHED_OTHER)
+		return false;
+	(void)set_ordinary();
+	return true;
+}
+
+bool priority_real_time(bool on)
 {
 	const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
-	int policy = policy_now();
 
-	if (policy != SCHED_OTHER)
-		return policy == SCHED_RR || policy == SCHED_FIFO;
-	if (real_time && sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0)
-		return true;
-	ask_for_short_slices();
-	return false;
+	return on ? sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0
+	          : set_ordinary();
+}
+
+void priority_urgent(uint64_t now_ms)
+{
+	atomic_store_explicit(&urgent_until_ms, now_ms + PRIORITY_URGENT_MS, memory_order_relaxed);
+}
+
+bool priority_is_urgent(uint64_t now_ms)
+{
+	return now_ms < atomic_load_explicit(&urgent_until_ms, memory_order_relaxed);
 }
 
 void priority_computes(void)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* gateway.c: the gateway as a whole: start, reload, drain, end, and the way into a device's tunnel for other folders. */
 #include "gateway/internal.h"
+#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/priority.h"
 
 #include <stdlib.h>
 
@@ -227,6 +229,7 @@ int gateway_run(struct gateway *g, const struct device_key *key, tunnel_fn *fn, 
 		return -ERR_PRECONDITION;
 	if (err != 0)
 		return err;
+	priority_urgent(clock_mono_ms());
 	r = (struct run){.w = &g->workers[ref.worker], .handle = ref.handle, .fn = fn, .arg = arg};
 	return fiber_call_on(r.w->loop, "device", run_there, &r);
 }

@@ -113,8 +113,8 @@ static const struct conf_field fields[] = {
 	{"handshake_threads", CONF_INT, AT(handshake_threads), .value = "0", .max = 255,
          .help = "Threads for TLS handshakes, beside the workers. 0: one for each core."},
 	{"real_time", CONF_BOOL, AT(real_time), .value = "true",
-         .help = "Workers ask for real-time priority, so that nothing else on the machine delays "
-                 "them; without the right to it (LimitRTPRIO) they run as other programs do."},
+         .help = "Workers ask for real-time priority while devices are called in a storm of "
+                 "connects; without the right to it (LimitRTPRIO) they run as other programs do."},
 	{"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), .value = "10s", .max = 60 * MINUTE,
          .help = "How long a stop waits for operations and tunnels to end."},
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* dstream.c: see dstream.h. Octets, wakes and "who has left" are the relay's; here is the operation and its outcome. */
 #include "mgmtapi/dstream.h"
+#include "core/clock.h"
 #include "core/err.h"
+#include "core/priority.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ static enum relay_side reader(enum dstream_way way)
 
 size_t dstream_put(struct dstream *d, enum dstream_way way, struct span s)
 {
+	priority_urgent(clock_mono_ms());
 	return relay_put(d->relay, writer(way), s);
 }
 

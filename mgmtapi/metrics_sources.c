@@ -98,8 +98,10 @@ struct loop_figures {
 static const struct metric_field loop_fields[] = {
 	{"causeway_workers", "Worker threads, each with a loop.", NULL, false,
          .offset = offsetof(struct loop_figures, workers)},
-	{"causeway_workers_real_time", "Worker threads that have real-time priority.", NULL, false,
-         LOOP(real_time)},
+	{"causeway_workers_real_time",
+         "Worker threads that have real-time priority now: in a storm of connects, while "
+         "devices are called.",
+         NULL, false, LOOP(real_time)},
 	{"causeway_loop_tasks_total", "Tasks that ran on loops.", NULL, true, LOOP(tasks)},
 	{"causeway_loop_timers_total", "Timers that fired on loops.", NULL, true, LOOP(timers)},
 	{"causeway_loop_doorbells_total", "Wake-ups of loops by other threads.", NULL, true,

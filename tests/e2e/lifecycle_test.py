@@ -72,26 +72,6 @@ class Start(harness.TestCase):
         context = ssl.create_default_context(cafile=place.ca)
         apf.Device(place.cira, context, name="mps.example.com").close()
 
-    def real_time(self, config):
-        place = self.place(config).start()
-        harness.wait_for("workers that run", lambda: place.metric("causeway_workers") > 0)
-        harness.wait_for("a turn of each worker", lambda: place.metric("causeway_io_uring_enters_total") >= 2 * place.metric("causeway_workers"))
-        have = place.metric("causeway_workers_real_time")
-        policies = {os.sched_getscheduler(int(tid)) & ~os.SCHED_RESET_ON_FORK for tid in os.listdir(f"/proc/{place.daemon.pid}/task")}
-        self.assertEqual(os.SCHED_RR in policies, have > 0)
-        self.assertIn(have, (0, place.metric("causeway_workers")))
-        return have > 0
-
-    def test_workers_are_real_time_where_they_may_and_shall(self):
-        try:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            may = True
-        except OSError:
-            may = False
-        self.assertEqual(self.real_time(""), may)
-        self.assertFalse(self.real_time("real_time: false\n"))
-
     def test_several_listeners_and_ipv6(self):
         place = self.place()
         place.cira_listen, place.api_listen = '127.0.0.1:0", "[::1]:0', '[::]:0'
@@ -285,6 +265,46 @@ class Metrics(harness.TestCase):
             with self.assertRaises(urllib.error.HTTPError) as caught:
                 urllib.request.urlopen(f"http://{place.metrics}{path}", timeout=10)
             self.assertEqual(caught.exception.code, status)
+
+
+class RealTime(harness.TestCase):
+    """Workers have real-time priority while handshakes are made and somebody calls devices."""
+
+    DEVICES, RATE = 60, 10
+
+    @staticmethod
+    def may():
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            return True
+        except OSError:
+            return False
+
+    def seen(self, config, call):
+        """The most workers that had it in a while with handshakes, and what the kernel said of their threads then."""
+        place = self.place(config).start()
+        place.group()
+        place.fleet(self.DEVICES, "--rate", str(self.RATE))
+        guid = place.wait_connected(1)[0]["guid"]
+        most, policies = 0, set()
+        while place.metric("causeway_tunnels") < self.DEVICES:
+            if call:
+                place.call("PowerService/GetPowerState", {"device": guid})
+            for tid in os.listdir(f"/proc/{place.daemon.pid}/task"):
+                policies.add(os.sched_getscheduler(int(tid)) & ~os.SCHED_RESET_ON_FORK)
+            most = max(most, place.metric("causeway_workers_real_time"))
+        harness.wait_for("ordinary workers again", lambda: place.metric("causeway_workers_real_time") == 0)
+        return most > 0, os.SCHED_RR in policies
+
+    def test_in_storms_with_calls_where_they_may(self):
+        self.assertEqual(self.seen("", True), (self.may(), self.may()))
+
+    def test_not_without_calls(self):
+        self.assertEqual(self.seen("", False), (False, False))
+
+    def test_not_if_they_shall_not(self):
+        self.assertEqual(self.seen("real_time: false\n", True), (False, False))
 
 
 class Held(harness.TestCase):
