@@ -101,26 +101,59 @@ static void tunnel_refused(struct tunnel *t, enum attempt_stage stage, const cha
 
 /* ---- enrolment ---- */
 
+/* Small, for hundreds wait for the disk at once in a storm. */
 struct enrolment {
 	struct tunnel *t;
+	struct device_key key;
+	enum device_state state;
+	uint64_t time_ms;
+	char group[NAME_MAX_LEN + 1];
+};
+
+struct enrolment_records {
 	struct store_device device;
 	struct store_audit audit;
 };
 
+static void fill_records(struct enrolment_records *r, const struct enrolment *e)
+{
+	char id[DEVICE_KEY_TEXT_MAX];
+
+	memset(r, 0, sizeof(*r));
+	r->device.key = e->key;
+	r->device.state = e->state;
+	r->device.created_ms = r->device.updated_ms = e->time_ms;
+	(void)str_copy(r->device.group, sizeof(r->device.group), e->group);
+	device_key_format(&e->key, id);
+	r->audit.time_ms = e->time_ms;
+	(void)str_copy(r->audit.principal, sizeof(r->audit.principal), "system");
+	(void)str_copy(r->audit.method, sizeof(r->audit.method), "system/Enroll");
+	(void)snprintf(r->audit.resource, sizeof(r->audit.resource), "devices/%s", id);
+	(void)str_copy(r->audit.outcome, sizeof(r->audit.outcome), "OK");
+	(void)snprintf(r->audit.detail, sizeof(r->audit.detail), "enrolled into group %s%s",
+	               e->group, e->state == DEVICE_HELD ? ", held for approval" : "");
+}
+
 /* Another tunnel of the same device may have been faster: then there is nothing left to do. */
 static int enroll_apply(struct store_txn *txn, void *arg)
 {
-	struct enrolment *e = arg;
-	struct store_device *there = malloc(sizeof(*there));
-	int err = there != NULL ? store_device_get(txn, &e->device.key, there) : -ERR_NOMEM;
+	const struct enrolment *e = arg;
+	struct enrolment_records *r = malloc(sizeof(*r));
+	int err;
 
-	if (there != NULL)
-		secret_zero(there, sizeof(*there));
-	free(there);
-	if (err != -ERR_NOT_FOUND)
-		return err;
-	err = store_device_put(txn, &e->device);
-	return err == 0 ? store_audit_append(txn, &e->audit) : err;
+	if (r == NULL)
+		return -ERR_NOMEM;
+	err = store_device_get(txn, &e->key, &r->device);
+	if (err == -ERR_NOT_FOUND) {
+		fill_records(r, e);
+		err = store_device_put(txn, &r->device);
+		if (err == 0)
+			err = store_audit_append(txn, &r->audit);
+	} else {
+		secret_zero(&r->device, sizeof(r->device));
+	}
+	free(r);
+	return err;
 }
 
 static void enroll_finish(struct tunnel *t, const struct device_key *key, int err)
@@ -153,39 +186,26 @@ static void enroll_fiber(void *arg)
 	int err = store_update_patient(t->w->g->store, enroll_apply, e);
 
 	if (err != 0)
-		log_event(LOG_ERROR, "enroll_failed", LOG_GUID("device", &e->device.key.guid),
+		log_event(LOG_ERROR, "enroll_failed", LOG_GUID("device", &e->key.guid),
 		          LOG_ERR("err", err));
 	else
-		log_event(LOG_INFO, "enrolled", LOG_GUID("device", &e->device.key.guid),
-		          LOG_U64("instance", e->device.key.instance),
-		          LOG_STR("group", e->device.group),
-		          LOG_BOOL("held", e->device.state == DEVICE_HELD));
-	enroll_finish(t, &e->device.key, err);
+		log_event(LOG_INFO, "enrolled", LOG_GUID("device", &e->key.guid),
+		          LOG_U64("instance", e->key.instance), LOG_STR("group", e->group),
+		          LOG_BOOL("held", e->state == DEVICE_HELD));
+	enroll_finish(t, &e->key, err);
 	free(e);
 	tunnel_unref(t);
 }
 
 static enum apf_auth tunnel_enroll(struct tunnel *t, const struct auth_result *r)
 {
-	struct enrolment *e = calloc(1, sizeof(*e));
-	uint64_t now = (uint64_t)clock_wall_ms();
-	char id[DEVICE_KEY_TEXT_MAX];
+	struct enrolment *e = malloc(sizeof(*e));
 
 	if (e == NULL)
 		return APF_AUTH_REJECT;
-	e->t = t;
-	e->device.key = r->key;
-	e->device.state = r->state;
-	e->device.created_ms = e->device.updated_ms = now;
-	(void)str_copy(e->device.group, sizeof(e->device.group), r->group);
-	device_key_format(&r->key, id);
-	e->audit.time_ms = now;
-	(void)str_copy(e->audit.principal, sizeof(e->audit.principal), "system");
-	(void)str_copy(e->audit.method, sizeof(e->audit.method), "system/Enroll");
-	(void)snprintf(e->audit.resource, sizeof(e->audit.resource), "devices/%s", id);
-	(void)str_copy(e->audit.outcome, sizeof(e->audit.outcome), "OK");
-	(void)snprintf(e->audit.detail, sizeof(e->audit.detail), "enrolled into group %s%s",
-	               r->group, r->state == DEVICE_HELD ? ", held for approval" : "");
+	*e = (struct enrolment){
+		.t = t, .key = r->key, .state = r->state, .time_ms = (uint64_t)clock_wall_ms()};
+	(void)str_copy(e->group, sizeof(e->group), r->group);
 	if (fiber_spawn("enroll", enroll_fiber, e, loop_now_ms(t->w->loop) + ENROLL_TIMEOUT_MS) ==
 	    NULL) {
 		free(e);
