@@ -21,7 +21,7 @@ struct slice_attr {
 	uint64_t runtime, deadline, period;
 };
 
-#define FLAG_RESET_ON_FORK 1 /* of sched_attr: who has no capability may not take it back */
+#define FLAG_RESET_ON_FORK 1 /* of sched_attr */
 
 static _Atomic uint64_t urgent_until_ms;
 
@@ -30,12 +30,17 @@ static int policy_now(void)
 	return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
 }
 
-/* Short slices make the scheduler (EEVDF, since Linux 6.12) let a thread run soon after it wakes. Older kernels ignore the wish. */
+/*
+ * Short slices make the scheduler (EEVDF, since Linux 6.12) let a thread run soon after it wakes. Older kernels ignore the wish. Who has no capability
+ * may not take reset-on-fork back, which comes with real-time priority.
+ */
 static bool set_ordinary(void)
 {
+	int policy = sched_getscheduler(0);
+	bool reset = policy >= 0 && (policy & SCHED_RESET_ON_FORK) != 0;
 	const struct slice_attr attr = {.size = sizeof(attr),
 	                                .policy = SCHED_OTHER,
-	                                .flags = FLAG_RESET_ON_FORK,
+	                                .flags = reset ? FLAG_RESET_ON_FORK : 0,
 	                                .nice = getpriority(PRIO_PROCESS, 0),
 	                                .runtime = SLICE_NS};
 
