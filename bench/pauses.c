@@ -20,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CPUS_MAX   1024
 #define PRIORITY   50
 #define SLEEP_NS   2000000L
 #define WORTH_S    0.005 /* shorter ones are the scheduler's business */
@@ -85,7 +84,7 @@ static void *watch(void *arg)
 
 int main(int argc, char **argv)
 {
-	pthread_t threads[CPUS_MAX];
+	pthread_t threads[CPU_SETSIZE];
 	unsigned n = 0;
 	cpu_set_t mine;
 
@@ -95,7 +94,7 @@ int main(int argc, char **argv)
 	}
 	end_s = now_s() + strtod(argv[1], NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (unsigned cpu = 0; cpu < MIN(CPUS_MAX, CPU_SETSIZE); cpu++) {
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &mine))
 			continue;
 		if (pthread_create(&threads[n], NULL, watch, (void *)(uintptr_t)cpu) != 0)

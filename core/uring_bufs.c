@@ -93,7 +93,7 @@ int uring_bufs_open(struct uring_bufs *b, struct io_uring *ring, unsigned limit)
 	*b = (struct uring_bufs){.limit = limit};
 	b->ring = map_anonymous(limit * sizeof(struct io_uring_buf));
 	b->data = map_anonymous((size_t)limit * IO_BUFFER_SIZE);
-	b->idle = malloc(limit * sizeof(*b->idle));
+	b->idle = calloc(limit, sizeof(*b->idle));
 	if (b->ring == NULL || b->data == NULL || b->idle == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < limit; i++)
