@@ -6,6 +6,7 @@
 #include "amt/amt.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/fd_table.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/tls_rsa.h"
@@ -50,6 +51,7 @@ struct daemon {
 	struct settings settings; /* of the start; listeners and limits that need a restart */
 	struct settings reloaded; /* the last reload, kept for who borrows from it */
 	pthread_mutex_t reload_lock;
+	bool own_fds; /* each worker has a table of descriptors */
 	struct store *store;
 	struct workers *workers;
 	struct gateway *gateway;
@@ -148,7 +150,7 @@ static int make_gateway(struct daemon *d)
 		&(struct workers_opts){
 			.n = (unsigned)d->settings.workers,
 			.handshake_threads = (unsigned)d->settings.handshake_threads,
-			.own_fds = limits_own_tables(&d->settings),
+			.own_fds = d->own_fds,
 			.real_time = d->settings.real_time,
 		},
 		&d->why);
@@ -459,7 +461,9 @@ static int prepare(struct daemon *d)
 		return complain(d, "configuration");
 	log_init((enum log_format)d->settings.log_format, (enum log_level)d->settings.log_level);
 	limits_raise();
-	limits_reserve(&d->settings);
+	d->own_fds = limits_own_tables(&d->settings);
+	if (!d->own_fds)
+		fd_table_reserve(limits_files(&d->settings));
 	trim_arenas();
 	if (uring_probe(&caps, &d->why) != 0)
 		return complain(d, "io_uring");

@@ -107,14 +107,14 @@ void limits_read(const char *root, struct limits *out)
 	group_memory(root, out);
 }
 
-static uint64_t files_needed(const struct settings *s)
+uint64_t limits_files(const struct settings *s)
 {
 	return s->cira.max_tunnels + s->api.max_connections + NOFILE_OTHER;
 }
 
 static bool own_tables(const struct limits *l, const struct settings *s)
 {
-	return l->own_tables && l->nofile < files_needed(s);
+	return l->own_tables && l->nofile < limits_files(s);
 }
 
 bool limits_own_tables(const struct settings *s)
@@ -125,12 +125,6 @@ bool limits_own_tables(const struct settings *s)
 	return own_tables(&l, s);
 }
 
-void limits_reserve(const struct settings *s)
-{
-	if (!limits_own_tables(s))
-		fd_table_reserve(files_needed(s));
-}
-
 static void check_nofile(const struct limits *l, const struct settings *s, struct limit_finding *f)
 {
 	uint64_t workers = s->workers != 0 ? (uint64_t)s->workers : workers_default();
@@ -139,7 +133,7 @@ static void check_nofile(const struct limits *l, const struct settings *s, struc
 	*f = (struct limit_finding){
 		.what = LIMIT_NOFILE,
 		.have = own ? left_of(l->nofile, NOFILE_OTHER) * workers + NOFILE_OTHER : l->nofile,
-		.need = files_needed(s),
+		.need = limits_files(s),
 	};
 	(void)snprintf(f->text, sizeof(f->text),
 	               "about %" PRIu64 " tunnels fit, not cira.max_tunnels %" PRIu64

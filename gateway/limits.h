@@ -30,8 +30,6 @@ struct limits {
 
 /* limits_raise: the soft limit of descriptors to the hard one. Before threads. Harmless if it fails. */
 void limits_raise(void);
-/* limits_reserve: what connections will need of one table of descriptors, where all workers share one. Before threads. */
-void limits_reserve(const struct settings *s);
 /* limits_read: from the kernel; root is put before /proc and /sys ("" in production, a folder in tests). */
 void limits_read(const char *root, struct limits *out);
 
@@ -40,6 +38,8 @@ void limits_read(const char *root, struct limits *out);
  * cira.max_tunnels and the system allows it. Otherwise they share one, which spares passing accepted connections on.
  */
 bool limits_own_tables(const struct settings *s);
+/* limits_files: descriptors that connections and everything else will need. Pure. */
+uint64_t limits_files(const struct settings *s);
 
 enum limit_what { LIMIT_NOFILE, LIMIT_BACKLOG, LIMIT_MEMORY, LIMIT_BUFFERS, LIMITS_LEN };
 

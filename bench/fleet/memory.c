@@ -4,13 +4,12 @@
  * fault for each 4 KiB, which the simulated devices, standing for other machines, take from what is measured beside them.
  */
 #include "bench/fleet/fleet.h"
+#include "core/fd_table.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What a device takes while all shake hands is 9 KiB with this program around it, afterwards 7; and room for pieces that fit nowhere. */
 #define DEVICE_SIZE 12288
@@ -20,15 +19,10 @@
 
 void fleet_memory_keep(const struct fleet *f)
 {
-	int fd;
-
 	/* Heaps of threads are accessible as a whole from the beginning, and nothing is given back. */
 	(void)mallopt(M_TOP_PAD, HEAP_SIZE);
 	(void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
-	/* The table of descriptors grows by an RCU period at a time, which every thread that wants one waits for. */
-	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)f->count + FILES_OTHER);
-	if (fd >= 0)
-		close(fd);
+	fd_table_reserve(f->count + FILES_OTHER);
 }
 
 void fleet_memory_prepare(size_t devices)
