@@ -22,19 +22,6 @@ static struct tls_ctx *server_ctx, *client_ctx;
 static uint8_t hello[2000];
 static size_t hello_len;
 
-static struct tls_ctx *make_ctx(const struct tls_ctx_opts *o)
-{
-	struct tls_ctx *ctx;
-	struct buf why;
-
-	buf_init(&why, 1024);
-	ctx = tls_ctx_new(o, &why);
-	if (ctx == NULL)
-		fail_msg("%s", buf_cstr(&why));
-	buf_free(&why);
-	return ctx;
-}
-
 /* Contexts, and the first octets of a client. What wolfSSL keeps for the process is made at the first handshake. */
 static int set_up(void **state)
 {
@@ -44,11 +31,12 @@ static int set_up(void **state)
 	(void)state;
 	if (!wolf_heap_watch() || tls_global_init() != 0)
 		return -1;
-	server_ctx = make_ctx(&(struct tls_ctx_opts){.server = true,
-	                                             .cert_chain_pem = buf_span(&pki->server_pem),
-	                                             .key_pem = buf_span(&pki->server_key_pem),
-	                                             .alpn = "h2,http/1.1"});
-	client_ctx = make_ctx(&(struct tls_ctx_opts){.max_version = 0x0303});
+	server_ctx =
+		tls_ctx_made(&(struct tls_ctx_opts){.server = true,
+	                                            .cert_chain_pem = buf_span(&pki->server_pem),
+	                                            .key_pem = buf_span(&pki->server_key_pem),
+	                                            .alpn = "h2,http/1.1"});
+	client_ctx = tls_ctx_made(&(struct tls_ctx_opts){.max_version = 0x0303});
 	tls_pair_init(&p, client_ctx, server_ctx, NULL);
 	assert_int_equal(tls_handshake(p.client), -ERR_AGAIN);
 	hello_len = p.to_server.bytes.len;

@@ -15,19 +15,12 @@ static struct tls_ctx *make_ctx(bool server)
 {
 	const struct tls_pki *pki = tls_pki_get();
 	struct tls_ctx_opts o = {.server = server, .max_version = 0x0303};
-	struct tls_ctx *ctx;
-	struct buf why;
 
 	if (server) {
 		o.cert_chain_pem = buf_span(&pki->server_pem);
 		o.key_pem = buf_span(&pki->server_key_pem);
 	}
-	buf_init(&why, 1024);
-	ctx = tls_ctx_new(&o, &why);
-	if (ctx == NULL)
-		fail_msg("%s", buf_cstr(&why));
-	buf_free(&why);
-	return ctx;
+	return tls_ctx_made(&o);
 }
 
 /* A session that waits for a client's hello, which is the step's input. */

@@ -83,21 +83,14 @@ static struct tls_ctx *make_ctx(bool server, int version, const char *suite)
 {
 	const struct tls_pki *pki = tls_pki_get();
 	struct tls_ctx_opts o = {.server = server, .min_version = version, .max_version = version};
-	struct tls_ctx *ctx;
-	struct buf why;
 
-	buf_init(&why, 1000);
 	if (server) {
 		o.cert_chain_pem = buf_span(&pki->server_pem);
 		o.key_pem = buf_span(&pki->server_key_pem);
 	} else {
 		o.ciphers = suite;
 	}
-	ctx = tls_ctx_new(&o, &why);
-	if (ctx == NULL)
-		fail_msg("tls_ctx_new: %s", buf_cstr(&why));
-	buf_free(&why);
-	return ctx;
+	return tls_ctx_made(&o);
 }
 
 static void make_pair(struct tls_pair *p, int version, const char *suite)

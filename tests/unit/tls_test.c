@@ -12,19 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct tls_ctx *make_ctx(const struct tls_ctx_opts *o)
-{
-	struct tls_ctx *ctx;
-	struct buf why;
-
-	buf_init(&why, 1000);
-	ctx = tls_ctx_new(o, &why);
-	if (ctx == NULL)
-		fail_msg("tls_ctx_new: %s", buf_cstr(&why));
-	buf_free(&why);
-	return ctx;
-}
-
 static struct tls_ctx_opts server_opts(enum tls_profile profile)
 {
 	const struct tls_pki *pki = tls_pki_get();
@@ -51,7 +38,7 @@ static struct tls_ctx_opts client_opts(int version, const char *ciphers)
 static bool connect_pair(struct tls_pair *p, const struct tls_ctx_opts *client,
                          const struct tls_ctx_opts *server, const char *name)
 {
-	struct tls_ctx *c = make_ctx(client), *s = make_ctx(server);
+	struct tls_ctx *c = tls_ctx_made(client), *s = tls_ctx_made(server);
 
 	tls_pair_init(p, c, s, name);
 	tls_ctx_unref(c); /* the sessions keep theirs */
@@ -148,7 +135,7 @@ static void test_any_split_of_the_stream(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
 		struct tls_ctx_opts c = client_opts(versions[i], NULL), s = server_opts(TLS_LEGACY);
-		struct tls_ctx *cc = make_ctx(&c), *sc = make_ctx(&s);
+		struct tls_ctx *cc = tls_ctx_made(&c), *sc = tls_ctx_made(&s);
 		struct tls_pair p;
 
 		tls_pair_init(&p, cc, sc, "localhost");
@@ -446,7 +433,7 @@ static void test_other_protocols(void **state)
 	         "the peer does not speak TLS (first octets 10 20 00 04 4d)"},
 	};
 	struct tls_ctx_opts o = server_opts(TLS_MODERN);
-	struct tls_ctx *ctx = make_ctx(&o);
+	struct tls_ctx *ctx = tls_ctx_made(&o);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -474,7 +461,7 @@ static int refuse(void *arg, struct span ciphertext)
 static void test_output_refused(void **state)
 {
 	struct tls_ctx_opts c = client_opts(0x0304, NULL), s = server_opts(TLS_MODERN);
-	struct tls_ctx *cc = make_ctx(&c), *sc = make_ctx(&s);
+	struct tls_ctx *cc = tls_ctx_made(&c), *sc = tls_ctx_made(&s);
 	struct tls_pair p;
 	int calls = 1;
 
@@ -535,7 +522,7 @@ static void test_bad_settings(void **state)
 	o = client_opts(0x0303, NULL);
 	memset(name, 'a', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	ctx = make_ctx(&o);
+	ctx = tls_ctx_made(&o);
 	assert_null(tls_new(ctx, name, drop, NULL));
 	tls_ctx_unref(ctx);
 }
@@ -554,8 +541,8 @@ static size_t idle_heap(int version, const char *suite, int client_cert)
 	s.verify = TLS_VERIFY_CA;
 	s.ca_pem = buf_span(&tls_pki_get()->root_pem);
 	give_cert(&c, client_cert);
-	cc = make_ctx(&c);
-	sc = make_ctx(&s);
+	cc = tls_ctx_made(&c);
+	sc = tls_ctx_made(&s);
 	for (int i = 0; i <= IDLE_SESSIONS; i++) {
 		struct tls_pair p;
 		uint8_t record[300] = {0};
@@ -644,8 +631,8 @@ static void test_threads_share_contexts(void **state)
 		s.verify = TLS_VERIFY_CA;
 		s.ca_pem = buf_span(&tls_pki_get()->root_pem);
 		give_cert(&c, 1);
-		all.client = make_ctx(&c);
-		all.server = make_ctx(&s);
+		all.client = tls_ctx_made(&c);
+		all.server = tls_ctx_made(&s);
 		(void)tls_ctx_ref(all.client); /* the last thread frees them */
 		(void)tls_ctx_ref(all.server);
 		for (size_t k = 0; k < ARRAY_LEN(threads); k++)
@@ -708,7 +695,7 @@ static void test_useless_suites(void **state)
 		1,  2, 3, 4, 5,  6, 7, 8, 9,  1, 2, 3, 4, 5, 6, 7, 8, 9,   1, 2, 3,
 		4,  5, 6, 7, 8,  9, 1, 2, 3,  4, 5, 0, 0, 4, 0, 5, 0, 255, 1, 0};
 	struct tls_ctx_opts o = server_opts(TLS_MODERN);
-	struct tls_ctx *ctx = make_ctx(&o);
+	struct tls_ctx *ctx = tls_ctx_made(&o);
 	struct tls *t = tls_new(ctx, NULL, drop, NULL);
 
 	(void)state;
@@ -723,7 +710,7 @@ static void test_useless_suites(void **state)
 static void test_abandoned_handshakes(void **state)
 {
 	struct tls_ctx_opts c = client_opts(0x0304, NULL), s = server_opts(TLS_MODERN);
-	struct tls_ctx *cc = make_ctx(&c), *sc = make_ctx(&s);
+	struct tls_ctx *cc = tls_ctx_made(&c), *sc = tls_ctx_made(&s);
 	uint8_t hello[2000];
 	struct tls_pair p;
 	size_t n;

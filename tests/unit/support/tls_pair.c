@@ -4,14 +4,30 @@
 
 #include "core/err.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define WIRE_MAX (64u * 1024 * 1024)
 #define PEM_MAX  (64u * 1024)
+#define WHY_MAX  1024
 
 static struct tls_pki pki;
 static bool pki_made;
+
+struct tls_ctx *tls_ctx_made(const struct tls_ctx_opts *o)
+{
+	struct tls_ctx *ctx;
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	ctx = tls_ctx_new(o, &why);
+	if (ctx == NULL)
+		fprintf(stderr, "tls_ctx_new: %s\n", buf_cstr(&why));
+	ASSERT(ctx != NULL);
+	buf_free(&why);
+	return ctx;
+}
 
 static void to_pem(const char *label, const struct buf *der, struct buf *out)
 {

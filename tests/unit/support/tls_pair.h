@@ -19,6 +19,9 @@ struct tls_pki {
 /* tls_pki_get: made at the first call (seconds); one thread. Not to be freed. */
 const struct tls_pki *tls_pki_get(void);
 
+/* tls_ctx_made: tls_ctx_new, which must not fail; says why if it does. */
+struct tls_ctx *tls_ctx_made(const struct tls_ctx_opts *o);
+
 /* One direction: ciphertext on its way. */
 struct tls_wire {
 	struct buf bytes;
