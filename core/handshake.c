@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OUT_FIRST 4096 /* what a first answer takes with a certificate or two, and the later ones */
-#define OUT_LATER 1024
+#define STEPS_OWED 4    /* about a millisecond of them */
+#define OUT_FIRST  4096 /* what a first answer takes with a certificate or two, and the later ones */
+#define OUT_LATER  1024
 
 /* First steps of the sources that share a hash. On the ring while it has any. */
 struct lane {
@@ -72,8 +73,11 @@ static void count(const struct counters *n, int verdict)
 	                                       : n->failed);
 }
 
-static void take_step(struct handshakes *h, struct handshake_step *s)
+/* take_step: gives the loop that has the step back, and sleeps on. */
+static struct loop *take_step(struct handshakes *h, struct handshake_step *s)
 {
+	struct loop *loop = s->loop;
+
 	metric_observe(h->n.wait, clock_mono_us() - s->queued_us);
 	if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
 		s->verdict = -ERR_CANCELLED;
@@ -81,7 +85,8 @@ static void take_step(struct handshakes *h, struct handshake_step *s)
 		handshake_step_run(s);
 	count(&h->n, s->verdict);
 	/* From here on it belongs to its loop, which cannot have ended: the connection waits for the step. */
-	ASSERT(loop_post(s->loop, &s->task));
+	ASSERT(loop_post_quietly(loop, &s->task));
+	return loop;
 }
 
 /* ---- the line ---------------------------------------------------------------------------------------------------------- */
@@ -148,32 +153,64 @@ bool handshakes_post(struct handshakes *h, struct handshake_step *s)
 
 /* ---- threads ------------------------------------------------------------------------------------------------------------ */
 
+/* Loops that sleep on although a step is theirs again. */
+struct owed {
+	struct loop *loops[STEPS_OWED];
+	unsigned len;
+};
+
+static void rouse(struct owed *o)
+{
+	for (unsigned i = 0; i < o->len; i++)
+		loop_rouse(o->loops[i]);
+	o->len = 0;
+}
+
+/* next_step: waits for one; nobody is owed a bell meanwhile. NULL: the end. */
+static struct handshake_step *next_step(struct handshakes *h, struct owed *o)
+{
+	struct handshake_step *s;
+
+	pthread_mutex_lock(&h->lock);
+	while ((s = pop(h)) == NULL && !h->stop) {
+		h->idle++;
+		pthread_mutex_unlock(&h->lock);
+		rouse(o);
+		while (sem_wait(&h->work) != 0)
+			;
+		pthread_mutex_lock(&h->lock);
+	}
+	h->running += s != NULL ? 1 : 0;
+	pthread_mutex_unlock(&h->lock);
+	return s;
+}
+
+static void step_done(struct handshakes *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->running--;
+	note_busy(h);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/*
+ * While more is in line loops are woken for some steps together. In a storm they have long seen most of them then, for they were awake for something
+ * else: a bell for each step would cost more than a tenth of the step, and take the processor from this thread.
+ */
 static void *thread_main(void *arg)
 {
 	struct handshakes *h = arg;
 	struct handshake_step *s;
+	struct owed owed = {.len = 0};
 
 	(void)pthread_setname_np(pthread_self(), "handshake");
 	priority_computes();
-	pthread_mutex_lock(&h->lock);
-	for (;;) {
-		while ((s = pop(h)) == NULL && !h->stop) {
-			h->idle++;
-			pthread_mutex_unlock(&h->lock);
-			while (sem_wait(&h->work) != 0)
-				;
-			pthread_mutex_lock(&h->lock);
-		}
-		if (s == NULL)
-			break;
-		h->running++;
-		pthread_mutex_unlock(&h->lock);
-		take_step(h, s);
-		pthread_mutex_lock(&h->lock);
-		h->running--;
-		note_busy(h);
+	while ((s = next_step(h, &owed)) != NULL) {
+		owed.loops[owed.len++] = take_step(h, s);
+		if (owed.len == STEPS_OWED)
+			rouse(&owed);
+		step_done(h);
 	}
-	pthread_mutex_unlock(&h->lock);
 	return NULL;
 }
 

@@ -120,7 +120,7 @@ static void wake(struct loop *l)
 		io_bell_ring(&l->bell, current != NULL ? current->io : NULL);
 }
 
-bool loop_post(struct loop *l, struct task *t)
+bool loop_post_quietly(struct loop *l, struct task *t)
 {
 	struct task *head = atomic_load(&l->mailbox);
 
@@ -129,9 +129,22 @@ bool loop_post(struct loop *l, struct task *t)
 			return false;
 		t->next = head;
 	} while (!atomic_compare_exchange_weak(&l->mailbox, &head, t));
-	if (current != l)
-		wake(l);
 	return true;
+}
+
+void loop_rouse(struct loop *l)
+{
+	if (current != l && atomic_load(&l->mailbox) != NULL)
+		wake(l);
+}
+
+bool loop_post(struct loop *l, struct task *t)
+{
+	bool posted = loop_post_quietly(l, t);
+
+	if (posted && current != l)
+		wake(l);
+	return posted;
 }
 
 void loop_defer(struct loop *l, struct task *t)

@@ -71,6 +71,12 @@ struct task {
  * loop has ended (loop_run returned) and t will never run; whoever knows that the loop is running may ignore it.
  */
 bool loop_post(struct loop *l, struct task *t);
+/*
+ * loop_post_quietly: as loop_post, but a loop that sleeps sleeps on: it sees t when something else wakes it. Who has posted quietly calls
+ * loop_rouse soon: it wakes a loop that has not seen yet what was posted. Any thread.
+ */
+bool loop_post_quietly(struct loop *l, struct task *t);
+void loop_rouse(struct loop *l);
 /* loop_defer: loop thread only: the same for this loop, later in this iteration, without a wake-up. */
 void loop_defer(struct loop *l, struct task *t);
 

@@ -61,6 +61,12 @@ static bool handshakes_full(struct gateway *g)
 	return atomic_load(&g->handshakes) >= g->accept_config->max_handshakes;
 }
 
+/* So many are under way when listeners that were full need not wait for the next tick: not each time that one ends, which cost a message to and fro. */
+static unsigned room_again(unsigned max)
+{
+	return max - MAX(max / 8, 1u);
+}
+
 static unsigned pace_of(const struct gateway *g)
 {
 	return PACE_ARRIVALS * (unsigned)g->workers_len;
@@ -69,9 +75,12 @@ static unsigned pace_of(const struct gateway *g)
 static void pace_tick(struct timer *timer)
 {
 	struct gateway *g = container_of(timer, struct gateway, pace);
+	struct loop *l = loop_current();
 
 	g->arrived = 0;
-	if (!handshakes_full(g))
+	if (handshakes_full(g))
+		timer_set(l, timer, loop_now_ms(l) + PACE_TICK_MS);
+	else
 		pause_listeners(g, false);
 }
 
@@ -234,9 +243,9 @@ void acceptor_finished(struct gateway *g, uint64_t source)
 
 	arrivals_release(&g->arrivals, source);
 
-	/* Only worth a message when the limit had been near; the accepting loop decides. */
+	/* Only worth a message when there is room for several again, or for a source that was limited; the accepting loop decides. */
 	c = config_get(g);
-	if (left + 1 >= c->max_handshakes || left == c->max_handshakes / 2 || left == 0)
+	if (left == room_again(c->max_handshakes) || left == c->max_handshakes / 2 || left == 0)
 		acceptor_refresh(g);
 	config_put(c);
 }

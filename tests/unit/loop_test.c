@@ -137,27 +137,34 @@ struct ball {
 	struct loop *side[2];
 	unsigned hits;
 	_Atomic bool over;
+	bool quietly;
 };
 
 static void ball_run(struct task *t)
 {
 	struct ball *b = container_of(t, struct ball, task);
+	struct loop *to;
 
 	if (++b->hits == PINGPONGS) {
 		atomic_store(&b->over, true);
 		return;
 	}
-	loop_post(b->side[loop_current() == b->side[0] ? 1 : 0], t);
+	to = b->side[loop_current() == b->side[0] ? 1 : 0];
+	if (!b->quietly) {
+		loop_post(to, t);
+		return;
+	}
+	assert_true(loop_post_quietly(to, t));
+	loop_rouse(to);
 }
 
 /* Each hit finds the other loop asleep or about to be: a lost wake-up would hang. */
-static void test_loops_wake_each_other(void **state)
+static void play(bool quietly)
 {
 	struct loops_thread a, b;
-	struct ball ball = {.task = {.run = ball_run}};
+	struct ball ball = {.task = {.run = ball_run}, .quietly = quietly};
 	struct loop_stats stats;
 
-	(void)state;
 	loops_start(&a);
 	loops_start(&b);
 	ball.side[0] = a.loop;
@@ -171,6 +178,47 @@ static void test_loops_wake_each_other(void **state)
 	loops_join(&b);
 	assert_int_equal(ball.hits, PINGPONGS);
 	assert_in_range(stats.doorbells, 1, PINGPONGS + 10);
+}
+
+static void test_loops_wake_each_other(void **state)
+{
+	(void)state;
+	play(false);
+}
+
+static void test_who_rouses_wakes(void **state)
+{
+	(void)state;
+	play(true);
+}
+
+static struct numbered quiet_one, loud_one;
+
+static void loud_run(struct task *t)
+{
+	assert_ptr_equal(t, &loud_one.task);
+	assert_int_equal(quiet_one.number, 1);
+	loop_stop(loop_current());
+}
+
+static void quiet_run(struct task *t)
+{
+	container_of(t, struct numbered, task)->number++;
+}
+
+/* A bell for one is a bell for all that were posted before. */
+static void test_a_quiet_post_comes_with_the_next(void **state)
+{
+	struct loop *l = loops_new(0);
+
+	(void)state;
+	quiet_one = (struct numbered){.task = {.run = quiet_run}};
+	loud_one = (struct numbered){.task = {.run = loud_run}};
+	assert_true(loop_post_quietly(l, &quiet_one.task));
+	assert_true(loop_post(l, &loud_one.task));
+	assert_int_equal(loop_run(l), 0);
+	assert_int_equal(quiet_one.number, 1);
+	loop_free(l);
 }
 
 static struct numbered last_task;
@@ -350,6 +398,8 @@ int main(void)
 		LOOPS_TEST(test_a_given_policy_stays),
 		LOOPS_TEST(test_posts_arrive_in_order),
 		LOOPS_TEST(test_loops_wake_each_other),
+		LOOPS_TEST(test_who_rouses_wakes),
+		LOOPS_TEST(test_a_quiet_post_comes_with_the_next),
 		LOOPS_TEST(test_deferred_tasks_run_without_a_wake),
 		LOOPS_TEST(test_post_after_the_end_is_refused),
 		LOOPS_TEST(test_timer_wakes_the_loop),
