@@ -171,13 +171,13 @@ void registry_set_facts(struct registry *r, const struct device_key *key,
 	pthread_rwlock_wrlock(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL && kept != NULL) {
-		free(d->facts);
+		facts_free(d->facts);
 		d->facts = kept;
 		kept = NULL;
 		device_event(r, d, DEVICE_EVENT_UPDATED);
 	}
 	pthread_rwlock_unlock(&r->lock);
-	free(kept);
+	facts_free(kept);
 }
 
 void registry_set_amt_problem(struct registry *r, const struct device_key *key, const char *text)
