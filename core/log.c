@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * log.c: formats, budgets and writes log lines. A line is built on the caller's stack side of a buf and written at once; the only
- * shared state is the level, the format and the table of budgets, which the lock protects.
+ * log.c: formats, budgets and writes log lines. A line is built on the caller's stack side of a buf and written at once, or queued (log_queue.h); the only
+ * other shared state is the level, the format and the table of budgets, which the lock protects.
  */
 #include "core/log.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/log_queue.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,6 +50,21 @@ void log_init(enum log_format format, enum log_level level)
 	atomic_store(&the_format, (int)format);
 	atomic_store(&the_priority, journal != NULL && journal[0] != '\0');
 	log_set_level(level);
+}
+
+bool log_start(void)
+{
+	return log_queue_start(&the_fd);
+}
+
+void log_stop(void)
+{
+	log_queue_stop();
+}
+
+uint64_t log_lost(void)
+{
+	return log_queue_lost();
 }
 
 void log_set_level(enum log_level level)
@@ -229,7 +245,8 @@ static void emit(enum log_level level, const char *event, const struct log_field
 
 	log_format_line(&line, &out);
 	/* Nobody can be told that the log cannot be written. */
-	if (out.err == 0 && write(atomic_load(&the_fd), out.data, out.len) < 0)
+	if (out.err == 0 && !log_queue_put(buf_span(&out)) &&
+	    write(atomic_load(&the_fd), out.data, out.len) < 0)
 		out.err = -ERR_IO;
 	buf_free(&out);
 }

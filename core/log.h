@@ -3,7 +3,7 @@
  * log.h: structured log lines on stderr: key=value (logfmt) or one JSON object a line. Values are escaped, so that nothing a
  * peer sends can forge a line or reach a terminal raw. Each event name has a budget (LOG_RATE_PER_S, LOG_BURST); what is over it
  * is counted and reported as "suppressed". There is no field macro for struct secret (core/secret.h), on purpose.
- * Any thread; a line is one write(2). Logging never fails and never blocks on more than that write.
+ * Any thread. Logging never fails. A line is one write(2), for which the caller waits; between log_start and log_stop a thread writes, and nobody waits.
  *
  *	log_event(LOG_INFO, "tunnel_open", LOG_GUID("device", &t->guid), LOG_U64("tun", n), LOG_ERR("err", e));
  */
@@ -68,6 +68,14 @@ struct log_field {
 
 /* log_init: format and level; reads JOURNAL_STREAM to know whether lines go to journald ("<N>" priorities). Optional. */
 void log_init(enum log_format format, enum log_level level);
+/*
+ * log_start: from here on a thread writes the lines (log_queue.h), so that a log that is read or stored slowly stops nobody; lines that do not fit into
+ * its queue are lost, counted (log_lost) and told. False: it could not be started. The signals that are blocked now are blocked in it.
+ * log_stop: waits until all is written, two seconds at most.
+ */
+bool log_start(void);
+void log_stop(void);
+uint64_t log_lost(void);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 /* log_level_parse: "debug", "info", "warn", "error"; or -ERR_INVALID. */

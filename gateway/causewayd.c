@@ -382,6 +382,7 @@ static int run(struct daemon *d)
 	int status;
 
 	block_signals(&signals);
+	(void)log_start(); /* if not, loops wait for what they log */
 	limits_warn(&d->settings);
 	status = start(d);
 	if (status == 0)
@@ -497,6 +498,7 @@ int main(int argc, char **argv)
 		status = modes[d.options.mode](&d);
 	}
 	end(&d);
+	log_stop();
 	tls_global_fini();
 	return status;
 }

@@ -184,7 +184,7 @@ static struct metric_group loop_group = {
 /* ---- the process ---- */
 
 struct process_figures {
-	uint64_t cpu_us, resident, virtual, fds, fds_limit, started_ms, suppressed;
+	uint64_t cpu_us, resident, virtual, fds, fds_limit, started_ms, suppressed, lost;
 	uint64_t series, series_limit, dropped;
 };
 
@@ -203,6 +203,8 @@ static const struct metric_field process_fields[] = {
          PROCESS(started_ms), 1e-3},
 	{"causeway_log_suppressed_total", "Log lines left out because their event had no budget.",
          NULL, true, PROCESS(suppressed)},
+	{"causeway_log_lost_total", "Log lines left out because those before were not yet written.",
+         NULL, true, PROCESS(lost)},
 	{"causeway_metrics_series", "Metric series that are kept.", NULL, false, PROCESS(series)},
 	{"causeway_metrics_series_limit", "Metric series that may be kept.", NULL, false,
          PROCESS(series_limit)},
@@ -280,6 +282,7 @@ static void read_process(void *arg, void *stats)
 	read_descriptors(f);
 	f->started_ms = started_ms;
 	f->suppressed = log_suppressed();
+	f->lost = log_lost();
 	f->series = metric_series();
 	f->series_limit = METRIC_MAX;
 	f->dropped = metric_dropped();

@@ -77,7 +77,7 @@ class Storm:
         try:
             with ctx.fleet(gateway, self.devices, seed=2, threads=2, extra=("--hold", "--backoff-max", "4"), nice=shares.MANY) as fleet:
                 fleet.made()
-                load = Load(fleet, *others, *([bad.fleet] if bad else []))
+                load = Load(fleet, *others, still, *([bad.fleet] if bad else []))
                 cpu, refused, handshakes = gateway.cpu_seconds(), gateway.metric_sum(REFUSED), gateway.metric(DONE)
                 own = fleet.cpu_seconds()
                 began = calls.now()

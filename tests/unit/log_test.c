@@ -4,6 +4,7 @@
 #include "tests/unit/support/test.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,118 @@ static void test_level_rate_and_journal(void **state)
 	fclose(f);
 }
 
+/* ---- a thread that writes ---------------------------------------------------------------------------------------------- */
+
+/* Names of events with budgets of their own: together more than a queue and a pipe hold. */
+static const char *const many[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
+static const char *const others[] = {"m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x"};
+
+_Static_assert(ARRAY_LEN(many) == ARRAY_LEN(others), "log_much takes either");
+
+static void log_much(const char *const names[])
+{
+	char text[1000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(many) * LOG_BURST; i++)
+		log_event(LOG_WARN, names[i % ARRAY_LEN(many)], LOG_STR("text", text));
+}
+
+static size_t read_lines(int fd)
+{
+	static char all[4 * 1024 * 1024];
+	size_t len = 0, n = 0;
+	ssize_t got;
+
+	while ((got = read(fd, all + len, sizeof(all) - len)) > 0)
+		len += (size_t)got;
+	for (size_t i = 0; i < len; i++)
+		n += all[i] == '\n' ? 1 : 0;
+	return n;
+}
+
+struct reader {
+	pthread_t thread;
+	int fd;
+	size_t lines;
+};
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+
+	r->lines = read_lines(r->fd);
+	return NULL;
+}
+
+/* Would wait for ever if those who log wrote: nobody reads until all is logged. */
+static void test_a_full_pipe_stops_nobody(void **state)
+{
+	uint64_t lost = log_lost(), suppressed = log_suppressed();
+	struct reader r;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	log_redirect(fds[1]);
+	assert_true(log_start());
+	log_much(many);
+	lost = log_lost() - lost;
+	assert_true(lost > 0);
+	r = (struct reader){.fd = fds[0]};
+	assert_int_equal(pthread_create(&r.thread, NULL, reader_main, &r), 0);
+	log_stop();
+	log_redirect(-1);
+	close(fds[1]);
+	assert_int_equal(pthread_join(r.thread, NULL), 0);
+	close(fds[0]);
+	/* Every line was read, lost or over its budget; and one tells what was lost. */
+	assert_int_equal(r.lines + lost + (log_suppressed() - suppressed),
+	                 ARRAY_LEN(many) * LOG_BURST + 1);
+}
+
+static void test_lines_keep_their_order(void **state)
+{
+	char line[LOG_LINE_MAX], want[64];
+	FILE *f = tmpfile();
+
+	(void)state;
+	log_redirect(fileno(f));
+	log_event(LOG_WARN, "order", LOG_U64("n", 0));
+	assert_true(log_start());
+	for (unsigned i = 1; i < LOG_BURST - 1; i++)
+		log_event(LOG_WARN, "order", LOG_U64("n", i));
+	log_stop();
+	log_event(LOG_WARN, "order", LOG_U64("n", LOG_BURST - 1));
+	rewind(f);
+	for (unsigned i = 0; i < LOG_BURST; i++) {
+		snprintf(want, sizeof(want), "event=order n=%u\n", i);
+		assert_non_null(fgets(line, sizeof(line), f));
+		assert_non_null(strstr(line, want));
+	}
+	log_redirect(-1);
+	fclose(f);
+}
+
+/* The last test: its thread stays in a write that does not return. */
+static void test_the_end_does_not_wait_for_ever(void **state)
+{
+	uint64_t lost = log_lost();
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	log_redirect(fds[1]);
+	assert_true(log_start());
+	log_much(others);
+	log_stop();
+	assert_true(log_lost() > lost);
+	lost = log_lost();
+	log_event(LOG_ERROR, "after_all");
+	assert_int_equal(log_lost(), lost + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +264,9 @@ int main(void)
 		cmocka_unit_test(test_values_cannot_forge),
 		cmocka_unit_test(test_long_lines_are_cut_and_marked),
 		cmocka_unit_test(test_level_rate_and_journal),
+		cmocka_unit_test(test_lines_keep_their_order),
+		cmocka_unit_test(test_a_full_pipe_stops_nobody),
+		cmocka_unit_test(test_the_end_does_not_wait_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
