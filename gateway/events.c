@@ -13,6 +13,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define TIME_SPAN (1ull << 40) /* of the times that an event as it is kept can tell apart */
+
 /* A fiber in events_wait; on its stack, in its worker's list. */
 struct waiter {
 	struct waiter *next, **prev;
@@ -30,12 +32,15 @@ struct waiting {
 
 /* A device_event as it is kept: tens of thousands of them. */
 struct kept {
-	uint64_t time_ms;
 	const char *
 		group; /* of names; NULL: there was no memory, so nobody may read it but who sees all groups */
-	struct device_key key;
-	uint8_t kind, power;
+	uint32_t time_low;     /* the lowest 32 bits of the time and the next 8: see time_near */
+	struct device_key key; /* aligned to 2 */
+	uint8_t time_high;
+	uint8_t kind : 3, power : 5; /* the largest of power_state is 8 */
 };
+_Static_assert(sizeof(struct kept) <= 32, "a journal is 65,536 of these");
+_Static_assert(DEVICE_EVENT_POWER < 8, "kinds have three bits");
 
 struct events {
 	pthread_mutex_t lock; /* ring, groups */
@@ -88,28 +93,38 @@ void events_free(struct events *e)
 	free(e);
 }
 
+/* The time that ends in these 40 bits and is nearest to now: 17 years this way or that, for the clock may be set back. */
+static uint64_t time_near(uint64_t now_ms, uint64_t low)
+{
+	uint64_t behind = (now_ms - low) % TIME_SPAN;
+
+	return behind <= TIME_SPAN / 2 ? now_ms - behind : now_ms + (TIME_SPAN - behind);
+}
+
 /* Under the lock. */
 static void keep(struct events *e, const struct device_event *ev)
 {
 	struct kept *k = &e->ring[ev->seq % GATEWAY_EVENTS_KEPT];
 
 	names_give(&e->groups, k->group);
-	*k = (struct kept){.time_ms = ev->time_ms,
+	*k = (struct kept){.time_low = (uint32_t)ev->time_ms,
+	                   .time_high = (uint8_t)(ev->time_ms >> 32),
 	                   .group = names_take(&e->groups, ev->group),
 	                   .key = ev->key,
-	                   .kind = (uint8_t)ev->kind,
-	                   .power = (uint8_t)ev->power};
+	                   .kind = (unsigned)ev->kind & 7u,
+	                   .power = (unsigned)ev->power & 31u};
 }
 
-static void tell(const struct events *e, uint64_t seq, struct device_event *out)
+static void tell(const struct events *e, uint64_t seq, uint64_t now_ms, struct device_event *out)
 {
 	const struct kept *k = &e->ring[seq % GATEWAY_EVENTS_KEPT];
 
-	*out = (struct device_event){.seq = seq,
-	                             .kind = (enum device_event_kind)k->kind,
-	                             .key = k->key,
-	                             .power = (enum power_state)k->power,
-	                             .time_ms = k->time_ms};
+	*out = (struct device_event){
+		.seq = seq,
+		.kind = (enum device_event_kind)k->kind,
+		.key = k->key,
+		.power = (enum power_state)k->power,
+		.time_ms = time_near(now_ms, (uint64_t)k->time_high << 32 | k->time_low)};
 	(void)str_copy(out->group, sizeof(out->group), k->group != NULL ? k->group : "");
 }
 
@@ -137,7 +152,7 @@ uint64_t events_last(struct events *e)
 
 ssize_t events_read(struct events *e, uint64_t after_seq, struct device_event *out, size_t max)
 {
-	uint64_t last;
+	uint64_t last, now_ms = (uint64_t)clock_wall_ms();
 	size_t n = 0;
 
 	pthread_mutex_lock(&e->lock);
@@ -147,7 +162,7 @@ ssize_t events_read(struct events *e, uint64_t after_seq, struct device_event *o
 		return -ERR_NOT_FOUND;
 	}
 	while (n < max && after_seq + n < last) {
-		tell(e, after_seq + n + 1, &out[n]);
+		tell(e, after_seq + n + 1, now_ms, &out[n]);
 		n++;
 	}
 	pthread_mutex_unlock(&e->lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who is it, and what is known of it: the registry over a real store in a folder of its own. */
+#include "core/clock.h"
 #include "core/err.h"
 #include "gateway/registry.h"
 #include "tests/unit/support/test.h"
@@ -323,6 +324,7 @@ static void test_events_tell_what_happened(void **state)
 	struct device_key a = key_of(GUID_A, 0);
 	struct device_event ev[8];
 	struct live_ref ref;
+	uint64_t before = (uint64_t)clock_wall_ms();
 	static const enum device_event_kind want[] = {DEVICE_EVENT_ADDED, DEVICE_EVENT_CONNECTED,
 	                                              DEVICE_EVENT_POWER, DEVICE_EVENT_DISCONNECTED,
 	                                              DEVICE_EVENT_REMOVED};
@@ -330,8 +332,8 @@ static void test_events_tell_what_happened(void **state)
 	group(f, "one", "u1", "Pass-word1", ENROLL_ACCEPT);
 	device(f, GUID_A, 0, "one", "");
 	assert_int_equal(registry_attach(f->r, &a, &l, &ref), 0);
-	registry_set_power(f->r, &a, POWER_ON);
-	registry_set_power(f->r, &a, POWER_ON); /* no change, no event */
+	registry_set_power(f->r, &a, POWER_OFF_SOFT);
+	registry_set_power(f->r, &a, POWER_OFF_SOFT); /* no change, no event */
 	registry_detach(f->r, &a, &l);
 	assert_int_equal(store_update(f->store, delete_device, &a), 0);
 	assert_int_equal(events_read(f->events, 0, ev, 8), ARRAY_LEN(want));
@@ -339,6 +341,9 @@ static void test_events_tell_what_happened(void **state)
 		assert_int_equal(ev[i].kind, want[i]);
 		assert_int_equal(ev[i].seq, i + 1);
 		assert_string_equal(ev[i].group, "one");
+		assert_memory_equal(&ev[i].key, &a, sizeof(a));
+		assert_int_equal(ev[i].power, i < 2 ? POWER_UNKNOWN : POWER_OFF_SOFT);
+		assert_in_range(ev[i].time_ms, before, (uint64_t)clock_wall_ms());
 	}
 	assert_int_equal(events_read(f->events, 5, ev, 8), 0);
 	assert_int_equal(events_read(f->events, 6, ev, 8), -ERR_NOT_FOUND);
