@@ -6,6 +6,7 @@
 #include "core/handshake.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/lock.h"
 #include "core/metric.h"
 #include "core/priority.h"
 #include "core/tls.h"
@@ -254,22 +255,6 @@ static void make_counters(struct handshakes *h)
 	                                 "How long a step of a handshake waited for a thread.",
 	                                 NULL, &metric_latency_us),
 	};
-}
-
-/*
- * Loops take the lock, too, at a higher priority: a handshake thread that lost its processor inside would hold them up until nobody
- * else wants it. So it runs at the priority of who waits.
- */
-static void lock_init(pthread_mutex_t *lock)
-{
-	pthread_mutexattr_t attr;
-
-	pthread_mutexattr_init(&attr);
-	/* A system without it leaves an ordinary mutex. */
-	(void)pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	if (pthread_mutex_init(lock, &attr) != 0)
-		pthread_mutex_init(lock, NULL);
-	pthread_mutexattr_destroy(&attr);
 }
 
 static void make_metrics(struct handshakes *h)

@@ -431,12 +431,12 @@ static void follow(void *arg, const struct store_change *changes, size_t len)
 		struct live_ref gone = {0};
 		int err = 0;
 
-		pthread_rwlock_wrlock(&r->lock);
+		shared_lock_write(&r->lock);
 		if (changes[i].exists)
 			err = store_view(r->store, follow_one, &f);
 		else
 			gone = follow_removal(r, &changes[i]);
-		pthread_rwlock_unlock(&r->lock);
+		shared_lock_write_end(&r->lock);
 		if (err != 0 && err != -ERR_NOT_FOUND)
 			follow_failed(err);
 		if (gone.handle != 0 && r->removed != NULL)
@@ -453,7 +453,7 @@ struct registry *registry_new(struct store *store, struct events *events, struct
 		return NULL;
 	r->store = store;
 	r->events = events;
-	pthread_rwlock_init(&r->lock, NULL);
+	shared_lock_init(&r->lock);
 	map_init(&r->devices, DEVICE_KEY_SIZE, REGISTRY_DEVICES_MAX);
 	names_init(&r->names, REGISTRY_DEVICES_MAX);
 	map_init(&r->groups, 0, REGISTRY_GROUPS_MAX);
@@ -497,7 +497,7 @@ void registry_free(struct registry *r)
 	map_free(&r->cira_users);
 	map_free(&r->tokens);
 	map_free(&r->token_ids);
-	pthread_rwlock_destroy(&r->lock);
+	shared_lock_fini(&r->lock);
 	free(r);
 }
 
@@ -511,11 +511,11 @@ bool registry_token(struct registry *r, const uint8_t sha256[32], struct store_t
 {
 	const struct store_token *t;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	t = map_get(&r->tokens, span_of(sha256, 32));
 	if (t != NULL)
 		*out = *t;
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return t != NULL;
 }
 
@@ -523,10 +523,10 @@ int registry_group(struct registry *r, const char *name, struct store_group *out
 {
 	const struct store_group *g;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	g = map_get(&r->groups, span_str(name));
 	if (g != NULL)
 		*out = *g;
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return g != NULL ? 0 : -ERR_NOT_FOUND;
 }

@@ -82,7 +82,7 @@ void registry_authenticate(struct registry *r, const struct guid *guid, struct s
 	bool user_known = false;
 
 	*out = (struct auth_result){.verdict = AUTH_BAD_USER, .detail = ""};
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	for (; key.instance < GUID_INSTANCES_MAX; key.instance++) {
 		const struct device *d = registry_device(r, &key);
 
@@ -92,7 +92,7 @@ void registry_authenticate(struct registry *r, const struct guid *guid, struct s
 		(void)str_copy(out->group, sizeof(out->group), d->group);
 		if (password_matches(d->cira, password)) {
 			known(d, out);
-			pthread_rwlock_unlock(&r->lock);
+			shared_lock_read_end(&r->lock);
 			return;
 		}
 	}
@@ -104,7 +104,7 @@ void registry_authenticate(struct registry *r, const struct guid *guid, struct s
 		if (g != NULL)
 			(void)str_copy(out->group, sizeof(out->group), g->name);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 }
 
 void registry_authenticate_cert(struct registry *r, const struct guid *guid, const char *cn,
@@ -119,12 +119,12 @@ void registry_authenticate_cert(struct registry *r, const struct guid *guid, con
 	                                    "the client certificate's CN is not the device's GUID"};
 	if (guid_parse(span_str(cn), &named) != 0 || !guid_equal(&named, guid))
 		return;
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	d = registry_device(r, &key);
 	if (d != NULL)
 		known(d, out);
 	else
 		out->detail = "no device with this GUID is known; enrol it with a group's user and "
 			      "password first";
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 }

@@ -2,6 +2,7 @@
 /* registry_internal.h: what the registry's files share. Everything is under lock unless said. */
 #pragma once
 
+#include "core/lock.h"
 #include "core/map.h"
 #include "core/names.h"
 #include "gateway/registry.h"
@@ -37,7 +38,7 @@ struct registry {
 	registry_removed_fn *removed;
 	void *removed_arg;
 
-	pthread_rwlock_t lock;
+	struct shared_lock lock;
 	struct map devices;     /* DEVICE_KEY_SIZE -> struct device */
 	struct device **sorted; /* by key */
 	size_t sorted_len, sorted_alloc;

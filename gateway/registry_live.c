@@ -45,7 +45,7 @@ int registry_attach(struct registry *r, const struct device_key *key, struct liv
 	struct device *d;
 
 	*replaced = (struct live_ref){0};
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL) {
 		if (d->live != NULL) {
@@ -57,7 +57,7 @@ int registry_attach(struct registry *r, const struct device_key *key, struct liv
 		d->connects++;
 		device_event(r, d, DEVICE_EVENT_CONNECTED);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 	return d != NULL ? 0 : -ERR_NOT_FOUND;
 }
 
@@ -65,28 +65,28 @@ void registry_detach(struct registry *r, const struct device_key *key, struct li
 {
 	struct device *d;
 
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL && d->live == live) {
 		d->live = NULL;
 		r->connected--;
 		device_event(r, d, DEVICE_EVENT_DISCONNECTED);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 }
 
 void registry_live_port(struct registry *r, struct live *live, uint16_t port, bool added)
 {
 	size_t i = 0;
 
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	while (i < live->ports_len && live->ports[i] != port)
 		i++;
 	if (added && i == live->ports_len && i < DEVICE_PORTS_MAX)
 		live->ports[live->ports_len++] = port;
 	if (!added && i < live->ports_len)
 		live->ports[i] = live->ports[--live->ports_len];
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 }
 
 int registry_live(struct registry *r, const struct device_key *key, struct live_ref *out,
@@ -95,7 +95,7 @@ int registry_live(struct registry *r, const struct device_key *key, struct live_
 	const struct device *d;
 	int err = -ERR_NOT_FOUND;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL && state != NULL)
 		*state = d->state;
@@ -105,7 +105,7 @@ int registry_live(struct registry *r, const struct device_key *key, struct live_
 		*out = (struct live_ref){d->live->worker, d->live->handle};
 		err = 0;
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return err;
 }
 
@@ -116,7 +116,7 @@ bool registry_amt_credential(struct registry *r, const struct device_key *key,
 	const struct store_group *g;
 	bool have = false;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL && d->amt != NULL) {
 		*out = *d->amt;
@@ -127,7 +127,7 @@ bool registry_amt_credential(struct registry *r, const struct device_key *key,
 		if (have)
 			*out = g->amt;
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return have;
 }
 
@@ -136,12 +136,12 @@ bool registry_pin(struct registry *r, const struct device_key *key, uint8_t out_
 	const struct device *d;
 	bool pinned;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	d = registry_device(r, key);
 	pinned = d != NULL && d->pin_sha256 != NULL;
 	if (pinned)
 		memcpy(out_sha256, d->pin_sha256, 32);
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return pinned;
 }
 
@@ -149,7 +149,7 @@ void registry_set_power(struct registry *r, const struct device_key *key, enum p
 {
 	struct device *d;
 
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL) {
 		bool changed = d->power != (uint8_t)state;
@@ -159,7 +159,7 @@ void registry_set_power(struct registry *r, const struct device_key *key, enum p
 		if (changed)
 			device_event(r, d, DEVICE_EVENT_POWER);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 }
 
 void registry_set_facts(struct registry *r, const struct device_key *key,
@@ -168,7 +168,7 @@ void registry_set_facts(struct registry *r, const struct device_key *key,
 	struct kept_facts *kept = facts_keep(facts);
 	struct device *d;
 
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL && kept != NULL) {
 		facts_free(d->facts);
@@ -176,7 +176,7 @@ void registry_set_facts(struct registry *r, const struct device_key *key,
 		kept = NULL;
 		device_event(r, d, DEVICE_EVENT_UPDATED);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 	facts_free(kept);
 }
 
@@ -184,7 +184,7 @@ void registry_set_amt_problem(struct registry *r, const struct device_key *key, 
 {
 	struct device *d;
 
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL) {
 		bool changed = strcmp(d->amt_problem != NULL ? d->amt_problem : "", text) != 0;
@@ -196,7 +196,7 @@ void registry_set_amt_problem(struct registry *r, const struct device_key *key, 
 		if (changed)
 			device_event(r, d, DEVICE_EVENT_UPDATED);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 }
 
 unsigned registry_amt_refusals(struct registry *r, const struct device_key *key, unsigned add)
@@ -204,10 +204,10 @@ unsigned registry_amt_refusals(struct registry *r, const struct device_key *key,
 	struct device *d;
 	unsigned n = 0;
 
-	pthread_rwlock_wrlock(&r->lock);
+	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL)
 		n = d->amt_refusals += add;
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_write_end(&r->lock);
 	return n;
 }

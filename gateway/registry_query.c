@@ -57,13 +57,13 @@ int registry_view(struct registry *r, const struct device_key *key, device_view_
 	const struct device *d;
 	struct device_view v;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL) {
 		view_make(d, &v);
 		fn(arg, &v);
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return d != NULL ? 0 : -ERR_NOT_FOUND;
 }
 
@@ -106,7 +106,7 @@ void registry_each(struct registry *r, const struct device_key *after, device_ea
 	struct device_view v;
 	size_t lo = 0, hi;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	hi = after != NULL ? r->sorted_len : 0;
 	while (lo < hi) { /* first key > after */
 		size_t mid = lo + (hi - lo) / 2;
@@ -122,25 +122,25 @@ void registry_each(struct registry *r, const struct device_key *after, device_ea
 		if (!fn(arg, &v))
 			break;
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 }
 
 size_t registry_count(struct registry *r)
 {
 	size_t n;
 
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	n = r->sorted_len;
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return n;
 }
 
 void registry_stats(struct registry *r, struct registry_stats *out)
 {
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	*out = (struct registry_stats){r->sorted_len, r->connected, r->groups.count,
 	                               r->tokens.count};
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 }
 
 /* A GUID or GUID#n stands for one device, as long as the caller may see it. */
@@ -172,7 +172,7 @@ int registry_find(struct registry *r, const char *text, group_visible_fn *visibl
 		text += 8;
 	if (text[0] == '\0')
 		return -ERR_NOT_FOUND;
-	pthread_rwlock_rdlock(&r->lock);
+	shared_lock_read(&r->lock);
 	if (device_key_parse(span_str(text), &key) == 0) {
 		err = find_by_key(r, &key, visible, arg, out);
 	} else {
@@ -185,6 +185,6 @@ int registry_find(struct registry *r, const char *text, group_visible_fn *visibl
 		}
 		err = hits == 1 ? 0 : hits == 0 ? -ERR_NOT_FOUND : -ERR_EXISTS;
 	}
-	pthread_rwlock_unlock(&r->lock);
+	shared_lock_read_end(&r->lock);
 	return err;
 }
