@@ -2,9 +2,8 @@
 /* session.c: the AMT session of a tunnel: lock, reused transport, idle end. */
 #include "amt/session.h"
 #include "core/err.h"
-#include "core/slab.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #define TRANSPORT_IDLE_MS \
 	5000 /* AMT closes idle connections quickly (amt.md A.4), and a slot is worth having back */
@@ -40,7 +39,7 @@ static void session_free(void *ext)
 
 	timer_cancel(tunnel_loop(s->t), &s->idle);
 	session_drop_transport(s);
-	slab_free(s, sizeof(*s));
+	free(s);
 }
 
 static const struct tunnel_ext_ops ext_ops = {.lost = session_lost, .free = session_free};
@@ -51,10 +50,9 @@ struct amt_session *session_of(struct tunnel *t)
 
 	if (s != NULL)
 		return s;
-	s = slab_alloc(sizeof(*s)); /* not amid what the first call needs for a moment */
+	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return NULL;
-	memset(s, 0, sizeof(*s));
 	s->t = t;
 	s->idle.fire = idle_fire;
 	digest_client_init(&s->digest, true);

@@ -147,7 +147,7 @@ static void device_free(struct registry *r, struct device *d)
 	parts_free(r, &(struct parts){d->group, d->name, d->pin_sha256, d->labels});
 	credential_free(d->cira);
 	credential_free(d->amt);
-	facts_free(d->facts);
+	free(d->facts);
 	free(d->amt_problem);
 	free(d);
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * registry_facts.c: a device's facts as they are kept: as long as their texts, not as the longest that they may be, and not in the heap, where
- * they would stand between what reading them took.
- */
+/* registry_facts.c: a device's facts as they are kept: as long as their texts, not as the longest that they may be. */
 #include "gateway/registry_internal.h"
-#include "core/slab.h"
 
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct kept_facts {
@@ -27,7 +23,7 @@ struct kept_facts *facts_keep(const struct device_facts *f)
 		len[i] = strlen(texts[i]) + 1;
 		all += len[i];
 	}
-	k = slab_alloc(offsetof(struct kept_facts, text) + all);
+	k = malloc(sizeof(*k) + all);
 	if (k == NULL)
 		return NULL;
 	k->observed_ms = f->observed_ms;
@@ -35,17 +31,6 @@ struct kept_facts *facts_keep(const struct device_facts *f)
 	for (unsigned i = 0; i < TEXTS; at += len[i++])
 		memcpy(k->text + at, texts[i], len[i]);
 	return k;
-}
-
-void facts_free(struct kept_facts *k)
-{
-	size_t size = offsetof(struct kept_facts, text);
-
-	if (k == NULL)
-		return;
-	for (unsigned i = 0; i < TEXTS; i++)
-		size += strlen((const char *)k + size) + 1;
-	slab_free(k, size);
 }
 
 void facts_read(const struct kept_facts *k, struct device_view *v)

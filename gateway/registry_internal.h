@@ -54,9 +54,8 @@ void device_key_pack(const struct device_key *k, uint8_t out[DEVICE_KEY_SIZE]);
 struct device *registry_device(struct registry *r, const struct device_key *key);
 void device_event(struct registry *r, const struct device *d, enum device_event_kind kind);
 
-/* registry_facts.c. facts_keep: NULL: no memory; facts_free takes NULL. facts_read: lends v the texts. facts_host_name: "" if it is not known. */
+/* registry_facts.c. facts_keep: NULL: no memory. facts_read: lends v the texts. facts_host_name: "" if it is not known. */
 struct kept_facts *facts_keep(const struct device_facts *f);
-void facts_free(struct kept_facts *k);
 void facts_read(const struct kept_facts *k, struct device_view *v);
 const char *facts_host_name(const struct kept_facts *k);
 

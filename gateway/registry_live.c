@@ -171,13 +171,13 @@ void registry_set_facts(struct registry *r, const struct device_key *key,
 	shared_lock_write(&r->lock);
 	d = registry_device(r, key);
 	if (d != NULL && kept != NULL) {
-		facts_free(d->facts);
+		free(d->facts);
 		d->facts = kept;
 		kept = NULL;
 		device_event(r, d, DEVICE_EVENT_UPDATED);
 	}
 	shared_lock_write_end(&r->lock);
-	facts_free(kept);
+	free(kept);
 }
 
 void registry_set_amt_problem(struct registry *r, const struct device_key *key, const char *text)

@@ -2,9 +2,8 @@
 /* tunnel_attempt.c: keeps the note that answers "why does this device not connect?" while a connection is being made. */
 #include "gateway/internal.h"
 #include "core/clock.h"
-#include "core/slab.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 const char *attempt_stage_name(enum attempt_stage s)
 {
@@ -16,12 +15,10 @@ const char *attempt_stage_name(enum attempt_stage s)
 
 struct attempt *attempt_begin(const struct addr *peer)
 {
-	struct attempt *a =
-		slab_alloc(sizeof(*a)); /* gone soon, beside the connection, which stays */
+	struct attempt *a = calloc(1, sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
-	memset(a, 0, sizeof(*a));
 	a->time_ms = (uint64_t)clock_wall_ms();
 	a->source = *peer;
 	a->stage = ATTEMPT_TCP;
@@ -64,7 +61,7 @@ void attempt_finish(struct tunnel *t)
 	if (t->conn != NULL)
 		conn_peer(t->conn, &t->attempt->source);
 	attempts_add(t->w->g->attempts, t->attempt);
-	slab_free(t->attempt, sizeof(*t->attempt));
+	free(t->attempt);
 	t->attempt = NULL;
 }
 
