@@ -145,14 +145,14 @@ class Enrolments(Worker):
     def step(self):
         guid = harness.new_guid(self.rng.getrandbits(128))
         self.state[guid] = OPEN
-        with apf.Device(self.place.cira, timeout=20) as device:
-            device.send(apf.version(guid), apf.service(apf.AUTH), apf.userauth(harness.CIRA_USER, harness.CIRA_PASSWORD))
-            try:
+        try:  # the kill may come at any moment, before the first message is sent, too
+            with apf.Device(self.place.cira, timeout=20) as device:
+                device.send(apf.version(guid), apf.service(apf.AUTH), apf.userauth(harness.CIRA_USER, harness.CIRA_PASSWORD))
                 device.take(23)
                 if device.take(1)[0] != apf.USERAUTH_SUCCESS:
                     raise AssertionError("a new device was refused")
-            except (apf.Closed, TimeoutError) as error:
-                raise ConnectionError from error
+        except (apf.Closed, TimeoutError) as error:
+            raise ConnectionError from error
         self.state[guid] = "fleet"
 
     def actual(self, api):
