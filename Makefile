@@ -167,7 +167,7 @@ tsan: deps ## unit tests of threaded parts, then tunnels that churn under API cl
 tsan-run: all tests
 	$(Q)tools/run-tests.sh $(filter $(foreach t,$(TSAN_TESTS),%/$(t)_test),$(TESTS))
 	$(Q)B=$(B) tests/e2e/churn.sh
-TSAN_TESTS = loop timer fiber conn conn_tls handshake half_open tls tls_rsa store store_fiber store_open log metric bucket registry attempts relay
+TSAN_TESTS = lock loop timer fiber conn conn_tls handshake half_open tls tls_rsa store store_fiber store_open log metric bucket registry attempts relay
 FUZZ_SECONDS ?= 60
 fuzz: ## run each libFuzzer target for FUZZ_SECONDS (60); needs clang (installed if missing)
 	$(Q)tools/deps.sh build check fuzz
