@@ -167,12 +167,11 @@ static void rouse(struct owed *o)
 	o->len = 0;
 }
 
-/* next_step: waits for one; nobody is owed a bell meanwhile. NULL: the end. */
+/* next_step: waits for one; nobody is owed a bell meanwhile. NULL: the end. With the lock held, but not while it waits. */
 static struct handshake_step *next_step(struct handshakes *h, struct owed *o)
 {
 	struct handshake_step *s;
 
-	pthread_mutex_lock(&h->lock);
 	while ((s = pop(h)) == NULL && !h->stop) {
 		h->idle++;
 		pthread_mutex_unlock(&h->lock);
@@ -181,17 +180,7 @@ static struct handshake_step *next_step(struct handshakes *h, struct owed *o)
 			;
 		pthread_mutex_lock(&h->lock);
 	}
-	h->running += s != NULL ? 1 : 0;
-	pthread_mutex_unlock(&h->lock);
 	return s;
-}
-
-static void step_done(struct handshakes *h)
-{
-	pthread_mutex_lock(&h->lock);
-	h->running--;
-	note_busy(h);
-	pthread_mutex_unlock(&h->lock);
 }
 
 /*
@@ -206,12 +195,18 @@ static void *thread_main(void *arg)
 
 	(void)pthread_setname_np(pthread_self(), "handshake");
 	priority_computes();
+	pthread_mutex_lock(&h->lock);
 	while ((s = next_step(h, &owed)) != NULL) {
+		h->running++;
+		pthread_mutex_unlock(&h->lock);
 		owed.loops[owed.len++] = take_step(h, s);
 		if (owed.len == STEPS_OWED)
 			rouse(&owed);
-		step_done(h);
+		pthread_mutex_lock(&h->lock);
+		h->running--;
+		note_busy(h);
 	}
+	pthread_mutex_unlock(&h->lock);
 	return NULL;
 }
 

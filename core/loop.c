@@ -142,8 +142,8 @@ bool loop_post(struct loop *l, struct task *t)
 {
 	bool posted = loop_post_quietly(l, t);
 
-	if (posted && current != l)
-		wake(l);
+	if (posted)
+		loop_rouse(l);
 	return posted;
 }
 

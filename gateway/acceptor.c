@@ -61,7 +61,7 @@ static bool handshakes_full(struct gateway *g)
 	return atomic_load(&g->handshakes) >= g->accept_config->max_handshakes;
 }
 
-/* So many are under way when listeners that were full need not wait for the next tick: not each time that one ends, which cost a message to and fro. */
+/* Full listeners go on before the next tick once no more than these are under way. Going on each time that one ends would cost a message for each. */
 static unsigned room_again(unsigned max)
 {
 	return max - MAX(max / 8, 1u);
